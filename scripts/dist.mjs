@@ -99,16 +99,21 @@ function makeExecutable() {
 /** Waits while a living process holds the lock; that of a dead one is taken over. */
 function takeLock() {
   const lock = join(ROOT, LOCK);
-  for (let waited = false; ; waited = true) {
-    try {
-      writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
-      return;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
-    if (!waited) say('waiting for another build in this checkout');
+  if (tryLock(lock)) return;
+  say('waiting for another build in this checkout');
+  while (!tryLock(lock)) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_POLL_MS);
     if (!holderLives(lock)) rmSync(lock, { force: true });
+  }
+}
+
+function tryLock(lock) {
+  try {
+    writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    return false;
   }
 }
 

@@ -31,7 +31,10 @@ async function build(tool: string): Promise<CheckoutCopy> {
 
 function symbolsOf(file: string): string[] {
   const lines = execFileSync('nm', ['-D', '--defined-only', file], { encoding: 'utf8' });
-  const names = lines.trim().split('\n').map((line) => line.split(' ').at(-1) ?? '');
+  const names = lines
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ').at(-1) ?? '');
   return names.sort();
 }
 

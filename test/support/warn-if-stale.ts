@@ -6,7 +6,12 @@ interface Dist {
   distIsStale(): boolean;
 }
 
+/** Each project of the configuration calls this; the first one speaks for all. */
+const DONE = 'LOGFLUME_DIST_CHECKED';
+
 export async function setup(): Promise<void> {
+  if (process.env[DONE] !== undefined) return;
+  process.env[DONE] = '1';
   const url = new URL('../../scripts/dist.mjs', import.meta.url).href;
   const { distIsStale } = (await import(url)) as Dist;
   if (!distIsStale()) return;

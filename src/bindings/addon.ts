@@ -15,12 +15,16 @@ export interface NativeAddon {
   /**
    * Maps [0, sizeBytes) of the file shared, readable and writable, as an external ArrayBuffer. It
    * is unmapped by `unmap`, when collected, or when its environment ends, whichever comes first.
-   * `populate` faults every page in now.
+   * `populate` faults every page in now. -EINVAL if the file is shorter, -ENOTSUP if this runtime
+   * refuses external buffers.
    */
   mapFile(fd: number, sizeBytes: number, populate: boolean): ArrayBuffer | number;
   /** Page-aligned private memory, for direct I/O. Released like `mapFile`'s. */
   allocateAligned(sizeBytes: number): ArrayBuffer | number;
-  /** Detaches the buffer, then unmaps: views of it read as empty. A second call is -EINVAL. */
+  /**
+   * Detaches the buffer, then unmaps: views of it read as empty. A second call is -EINVAL. Refused
+   * with -EBUSY while memory registered in this environment lies in it.
+   */
   unmap(buffer: ArrayBuffer): number;
   /** Bytes mapped by this process through this addon, all environments together. */
   mappedBytes(): number;
@@ -41,7 +45,8 @@ export interface NativeAddon {
    * source offset, target memory, target offset, byteLength]; kinds are those of `CopyKind`. A CRC
    * is computed over the target after the copy, so that a source that changes meanwhile (a guest's
    * memory) cannot make bytes and checksum disagree, and stored in `crcs[i]`.
-   * -ERANGE if a row reaches outside its memories; no job has run then.
+   * -ERANGE if a row reaches outside its memories, or copies between overlapping ranges of one; no
+   * job has run then.
    */
   runCopies(jobs: Uint32Array, count: number, crcs: Uint32Array): number;
 
@@ -67,7 +72,7 @@ export interface NativeAddon {
   /** Stream socket, bound, chmod to `mode` and listening; non-blocking. */
   socketListen(path: string, mode: number, backlog: number): number;
   socketAccept(fd: number): number;
-  /** Blocking connect, then non-blocking. */
+  /** Blocking connect, at most a second (-ETIMEDOUT: the backlog stayed full), then non-blocking. */
   socketConnect(path: string): number;
   /** Bytes sent or -EAGAIN; all of `fds` go with the first byte. No SIGPIPE. */
   socketSend(fd: number, bytes: Uint8Array, start: number, end: number, fds: Int32Array): number;
@@ -104,8 +109,13 @@ export interface NativeAddon {
   pollerCreate(): number;
   pollerAdd(poller: number, fd: number): number;
   pollerRemove(poller: number, fd: number): number;
-  /** Blocks the thread until an eventfd of the set is signalled; drains those; how many there were. */
+  /**
+   * Blocks the thread until an eventfd of the set is signalled; drains those, at most 64 in one
+   * call; how many there were, or 0 when time is up.
+   */
   pollerWait(poller: number, timeoutMs: number): number;
+  /** The end of the environment closes the rest. */
+  pollerClose(poller: number): number;
   /**
    * Starts this environment's event thread (one epoll): `callback(token, events)` runs on the event
    * loop for each ready descriptor, which then stays silent until `watchAgain`. Events are EPOLL
@@ -117,11 +127,13 @@ export interface NativeAddon {
   /** After it returns no callback for that token starts. The caller closes the descriptor. */
   watchRemove(fd: number, token: number): number;
   watchHold(hold: boolean): void;
+  /** After it returns no callback starts. May be called from a callback. */
   watchStop(): void;
 
   // uring.cc, disk_threads.cc: disk queues -----------------------------------------------------
   /**
-   * A queue of at most `entryCount` (a power of two, ≤ 4096) operations in flight on one file.
+   * A queue of at most `entryCount` (a power of two, ≤ 4096) operations in flight on one file. It
+   * keeps the file open, and so its lock held, until it is closed, whatever becomes of `fd`.
    * `backend` 0 picks io_uring, or threads where it is forbidden; 1 insists on io_uring (-errno if
    * refused), 2 on the private threads.
    */
@@ -131,18 +143,22 @@ export interface NativeAddon {
    * Starts `count` operations with one system call. Row i is the 6 doubles from 6·i of `rows`:
    * [kind, slot, memory, memory offset, byteLength, position]; kinds are those of `DiskKind`.
    * Returns how many were taken; the rest did not fit. Syncs cover writes completed before them.
+   * -ERANGE if a row is malformed or reaches outside its memory; none has started then.
    */
   diskQueueSubmit(queue: number, rows: Float64Array, count: number): number;
   /**
    * Takes what has completed: slots[i] with results[i] = bytes done or -errno, how many. Short
    * transfers are continued natively, so a result is all, an error, or less at the end of file.
+   * Both arrays have room for `entryCount`, so all that has completed is taken.
    */
   diskQueueReap(queue: number, slots: Int32Array, results: Int32Array): number;
   /**
    * One word that changes whenever a completion arrives: `Atomics.load` tells without a call
-   * whether `diskQueueReap` would find something.
+   * whether `diskQueueReap` may find something, by comparing with what was loaded before the last
+   * reap. With io_uring it is the kernel's own counter. Detached by `diskQueueClose`. -errno if
+   * this runtime refuses external buffers.
    */
-  diskQueueCompletions(queue: number): Int32Array;
+  diskQueueCompletions(queue: number): Int32Array | number;
   /** Signalled at each completion, for a poller. Owned by the queue. */
   diskQueueEvent(queue: number): number;
   /** Waits for what is in flight, then frees. */

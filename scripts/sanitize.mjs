@@ -4,12 +4,21 @@
  * stays untouched.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { buildAddon, planHere } from './addon.mjs';
 import { complain, hasCommand, ROOT, run, say } from './tools.mjs';
 
+const REPORT = 'sanitizer-report';
 const COPIED = [
   ...['src', 'guest', 'host', 'bench', 'test', 'native', 'scripts'],
   ...['package.json', 'tsconfig.json', 'vitest.config.ts', 'CMakeLists.txt', 'binding.gyp'],
@@ -54,14 +63,26 @@ function sanitize(folder, tests) {
   const node = process.execPath;
   const compiled = run(node, ['node_modules/typescript/bin/tsc'], { cwd: folder });
   if (compiled !== 0) return compiled;
+  const reports = join(folder, REPORT);
   const env = {
     ...process.env,
     LD_PRELOAD: preload,
-    // Node itself keeps much until it exits, which is no leak of ours.
-    ASAN_OPTIONS: 'detect_leaks=0',
-    UBSAN_OPTIONS: 'print_stacktrace=1',
+    // Node itself keeps much until it exits, which is no leak of ours. The reports go to files:
+    // vitest would swallow the last words of a process that dies.
+    ASAN_OPTIONS: `detect_leaks=0:log_path=${reports}`,
+    UBSAN_OPTIONS: `print_stacktrace=1:log_path=${reports}`,
+    LOGFLUME_DIST_CHECKED: '1',
   };
-  return run(node, ['node_modules/vitest/vitest.mjs', 'run', ...tests], { cwd: folder, env });
+  const args = ['node_modules/vitest/vitest.mjs', 'run', ...tests];
+  const tested = run(node, args, { cwd: folder, env });
+  return printReports(folder) ? 1 : tested;
+}
+
+/** Prints what the sanitizers found; whether they found anything. */
+function printReports(folder) {
+  const reports = readdirSync(folder).filter((name) => name.startsWith(REPORT));
+  for (const name of reports) complain(readFileSync(join(folder, name), 'utf8').trimEnd());
+  return reports.length > 0;
 }
 
 const tests = process.argv.slice(2);

@@ -94,9 +94,9 @@ export class RingProducer {
     this.#loadHead();
   }
 
-  /** Slots published or claimed that the consumer was not yet seen to have consumed. @hotpath */
-  get usedCountSeen(): number {
-    return (this.#tail - this.#headSeen) | 0;
+  /** Slots claimed since the ring was reset, modulo 2^32. */
+  get claimedCount(): number {
+    return this.#tail;
   }
 
   /**

@@ -14,7 +14,7 @@
         "-std=c++20", "-O2", "-g0", "-UNDEBUG", "-pthread", "-fno-exceptions",
         "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra"
       ],
-      "ldflags": ["-pthread"]
+      "ldflags": ["-pthread", "-Wl,--version-script=<(module_root_dir)/native/exports.map"]
     }
   ]
 }

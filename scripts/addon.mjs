@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { hasCommand, isStale, runQuietly } from './tools.mjs';
 
@@ -78,7 +79,7 @@ function buildByCmake(root, { werror, sanitize }) {
       [
         cmakeJs,
         command,
-        ...['-d', root, '--log-level', 'warn'],
+        ...['-d', root, '--log-level', 'warn', '--parallel', String(availableParallelism())],
         // Said either way: CMake would keep an earlier answer in its cache.
         `--CDWERROR=${werror ? 'ON' : 'OFF'}`,
         `--CDSANITIZE=${sanitize ? 'ON' : 'OFF'}`,
@@ -95,7 +96,7 @@ function buildByCmake(root, { werror, sanitize }) {
 }
 
 function buildByGyp(root, { werror, sanitize }) {
-  const args = [nodeGyp(root), 'rebuild', '-C', root];
+  const args = [nodeGyp(root), 'rebuild', '-C', root, '-j', 'max'];
   // Headers that came with this Node save a download and surely fit.
   const nodeFolder = dirname(dirname(process.execPath));
   if (existsSync(join(nodeFolder, 'include/node/node_api.h'))) args.push(`--nodedir=${nodeFolder}`);

@@ -4,7 +4,7 @@ import type { Source } from './source.ts';
 
 const LINES_MAX = 500;
 const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$/;
-const SNAKE = /^[a-z0-9]+(_[a-z0-9]+)*\.(cc|h|txt)$/;
+const SNAKE = /^[a-z0-9]+(_[a-z0-9]+)*\.(cc|h|map|txt)$/;
 
 /** Files that no longer fit into a reader's head. */
 export function tooLong({ path, text }: Source): string[] {

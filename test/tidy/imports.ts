@@ -30,9 +30,11 @@ export function strayImports(source: Source): string[] {
 
 /** Imports of our own files that are not there. The compiler overlooks those in strings. */
 export function deadMentions(source: Source, paths: ReadonlySet<string>): string[] {
-  return source.mentions
+  const missing = source.mentions
     .filter(({ target, ours }) => ours && target.endsWith('.ts') && !paths.has(target))
     .map(({ target, line }) => `${source.path}:${line}: ${target} is not there`);
+  // An import is a string as well, and would be reported twice.
+  return [...new Set(missing)];
 }
 
 /**

@@ -26,7 +26,8 @@ const CODE_BANS: readonly Ban[] = [
   {
     pattern: /\bAtomics\b/g,
     says: 'Atomics stay in src/memory',
-    except: ['src/memory/', 'src/platform/'],
+    // The disk queue's completion word is the kernel's counter, which nothing else can load.
+    except: ['src/memory/', 'src/platform/', 'src/bindings/disk-queue.ts'],
   },
 ];
 

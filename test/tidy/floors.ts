@@ -28,7 +28,7 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'src/store': [...STORE, 'src/qos'],
   host: [...CHANNEL, 'src/qos', 'src/volumes', 'src/filesystem', 'src/store'],
   'host/fronts': [...CHANNEL, 'guest'],
-  'src/cli': [...STORE, 'src/store', 'host/fronts', 'host', 'guest'],
+  'src/cli': [...STORE, 'src/channel', 'src/store', 'host/fronts', 'host', 'guest'],
 };
 
 /** Files that are started rather than imported. All else must be reachable from somewhere. */

@@ -1,3 +1,9 @@
+/** Slots are numbers below this. */
+export const DISK_SLOTS_MAX = 65_536;
+
+/** Operations that can be in flight on one disk; more than this no device has use for. */
+export const DISK_ENTRIES_MAX = 1024;
+
 /**
  * Positioned I/O on one pool file.
  *
@@ -38,7 +44,7 @@ export interface Disk {
   submit(): void;
   /** Whether `reap` would find something. No system call. */
   hasCompletions(): boolean;
-  /** Takes completions into `completedSlots` and `completedResults`; how many. */
+  /** Takes completions, not always all, into `completedSlots` and `completedResults`; how many. */
   reap(): number;
   /** A descriptor that is readable after completions, for a sleeping thread; -1 if simulated. */
   readonly eventFd: number;

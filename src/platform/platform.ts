@@ -43,12 +43,16 @@ export interface PoolFiles {
    * Opens for direct I/O and takes the owner's lock (R5) on the descriptor that does the I/O,
    * waiting at most `lockWaitMs`.
    *
-   * @throws StoreError `pool_locked` naming the holder where the kernel tells; `system_error`.
+   * @throws StoreError `pool_locked` naming the holder where the kernel tells; `unsupported` naming
+   * the file system if it does no direct I/O; `system_error`.
    */
   open(path: string, options: { lockWaitMs: number; readOnly?: boolean }): Promise<Disk>;
   /**
    * Makes a file of this size, all of it allocated, or written through with zeros. Fails if the
    * path exists. The file and its directory entry are durable when this resolves.
+   *
+   * @throws StoreError `already_exists`; `unsupported` as `open`; `system_error`, ENOSPC included,
+   * and no file is left.
    */
   create(path: string, options: { sizeBytes: number; writeThrough: boolean }): Promise<void>;
 }
@@ -61,9 +65,11 @@ export interface MappedFile {
 
 export interface BankFiles {
   /**
-   * Makes a bank file, fully allocated and prefaulted, mode 0600, and maps it.
+   * Makes a bank file of zeros, fully allocated and prefaulted, mode 0600, and maps it. Names hold
+   * no slash.
    *
-   * @throws StoreError `bank_unavailable` if there is no room.
+   * @throws StoreError `bank_unavailable` if there is no room or no folder to trust;
+   * `already_exists`.
    */
   create(name: string, byteLength: number): MappedFile;
   /** Undefined if there is none. @throws StoreError `bank_lost` if owner, mode or type is wrong. */

@@ -34,7 +34,7 @@ export class MemoryTable {
   }
 }
 
-/** Throws unless every row lies within its memories. */
+/** Throws unless every row lies within its memories and copies between ranges apart. */
 export function checkRows(memories: MemoryTable, jobs: Uint32Array, count: number): void {
   for (let row = 0; row < count; row++) {
     const at = row * COPY_ROW_WORDS;
@@ -47,6 +47,11 @@ export function checkRows(memories: MemoryTable, jobs: Uint32Array, count: numbe
     const source = memories.require(jobs[at + 1] as number);
     const sourceEnd = (jobs[at + 2] as number) + byteLength;
     assert(sourceEnd <= source.byteLength, 'a job ends within its source');
+    if (source.buffer !== target.buffer) continue;
+    const targetStart = target.byteOffset + targetEnd - byteLength;
+    const sourceStart = source.byteOffset + sourceEnd - byteLength;
+    const apart = Math.abs(targetStart - sourceStart) >= byteLength;
+    assert(apart, 'a job copies between ranges that do not overlap');
   }
 }
 

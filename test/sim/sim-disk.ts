@@ -8,12 +8,9 @@ import { StoreError } from '../../src/base/errors.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import { SECTOR_BYTES } from '../../src/base/units.ts';
 import { DiskKind } from '../../src/bindings/kinds.ts';
-import type { Disk } from '../../src/platform/disk.ts';
+import { DISK_ENTRIES_MAX, DISK_SLOTS_MAX, type Disk } from '../../src/platform/disk.ts';
 import { overlay, type SimFile, type UnsyncedWrite } from './sim-file.ts';
 import type { SimProcess } from './sim-process.ts';
-
-/** As the real queue: a power of two that no caller reaches by accident. */
-export const SIM_QUEUE_ENTRIES = 1024;
 
 /** Memory of a read that is not finished holds this, so that nobody uses it early unnoticed. */
 const UNREAD_BYTE = 0xa5;
@@ -43,8 +40,8 @@ const NOTHING = new Uint8Array(0);
 export class SimDisk implements Disk {
   readonly sizeBytes: number;
   readonly alignmentBytes: number;
-  readonly completedSlots = new Int32Array(SIM_QUEUE_ENTRIES);
-  readonly completedResults = new Int32Array(SIM_QUEUE_ENTRIES);
+  readonly completedSlots = new Int32Array(DISK_ENTRIES_MAX);
+  readonly completedResults = new Int32Array(DISK_ENTRIES_MAX);
   readonly eventFd = -1;
   readonly #process: SimProcess;
   readonly #file: SimFile;
@@ -211,8 +208,9 @@ export class SimDisk implements Disk {
     this.#requireUsable();
     assert(positionBytes % this.alignmentBytes === 0, 'the position is aligned');
     assert(target.byteLength % this.alignmentBytes === 0, 'the length is aligned');
+    assert(slot >= 0 && slot < DISK_SLOTS_MAX, 'a slot is below DISK_SLOTS_MAX');
     assert(!this.#slots.has(slot), 'one operation in flight per slot');
-    if (this.#slots.size === SIM_QUEUE_ENTRIES) return false;
+    if (this.#slots.size === DISK_ENTRIES_MAX) return false;
     this.#slots.add(slot);
     const covered = kind === DiskKind.SYNC ? this.#file.coverable() : [];
     this.#queued.push({

@@ -1,0 +1,21 @@
+import type { Clock, Timer } from './platform.ts';
+
+/** The longest delay that the event loop's timers take; a longer one would fire at once. */
+const DELAY_MS_MAX = 0x7fff_ffff;
+
+/** The process's monotonic clock and the event loop's timers, which hold the loop open. */
+export class NodeClock implements Clock {
+  /** @hotpath */
+  nowUs(): number {
+    return performance.now() * 1000;
+  }
+
+  wallMs(): number {
+    return Date.now();
+  }
+
+  after(delayMs: number, callback: () => void): Timer {
+    const timeout = setTimeout(callback, Math.min(delayMs, DELAY_MS_MAX));
+    return { cancel: () => clearTimeout(timeout) };
+  }
+}

@@ -252,9 +252,9 @@ export class GuestQueue {
     }
   }
 
-  /** Whether `reap` would return something. @hotpath */
-  hasCompletions(): boolean {
-    return this.#completions.peek() > 0;
+  /** Whether `reap` would find something. @hotpath */
+  hasWork(): boolean {
+    return this.#completions.hasWork();
   }
 
   /**
@@ -297,9 +297,8 @@ export class GuestQueue {
     return this.#completions.prepareToPark();
   }
 
-  /** True if the host had not seen the announcement (see `park.ts`). */
-  unpark(): boolean {
-    return this.#completions.unpark();
+  unpark(): void {
+    this.#completions.unpark();
   }
 
   /** The word a spinning wait watches, and what it holds while nothing is there to reap. */
@@ -320,7 +319,7 @@ export class GuestQueue {
    * The host sees the commands as soon as it looks.
    */
   replay(hostBell: Bell): number {
-    assert(!this.hasCompletions(), 'what was completed is reaped before the rings are emptied');
+    assert(!this.hasWork(), 'what was completed is reaped before the rings are emptied');
     resetRing(this.#region, this.#layout.submissionOffset);
     resetRing(this.#region, this.#layout.completionOffset);
     this.#submissions = submissionProducer(this.#region, this.#layout, this.queueDepth);

@@ -114,6 +114,11 @@ export class HostQueue {
     return this.#submissions.peek();
   }
 
+  /** Whether `take` would find something, or throw. @hotpath */
+  hasWork(): boolean {
+    return this.#submissions.hasWork();
+  }
+
   /**
    * Copies at most `countMax` commands into private memory, oldest first, puts their tags into
    * `takenTags` and returns how many. @hotpath
@@ -252,9 +257,8 @@ export class HostQueue {
     return this.#submissions.prepareToPark();
   }
 
-  /** True if the guest had not seen the announcement (see `park.ts`). */
-  unpark(): boolean {
-    return this.#submissions.unpark();
+  unpark(): void {
+    this.#submissions.unpark();
   }
 
   /** The word a spinning wait watches, and what it holds while nothing is there to take. */

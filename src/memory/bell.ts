@@ -5,6 +5,7 @@
  *   between threads    a word in a SharedArrayBuffer, counted up and notified
  *   between processes  an eventfd
  */
+import { MessageChannel } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 
 export interface Bell {
@@ -30,7 +31,10 @@ export interface Sleeper {
 
 /** The event loop's side of a bell, for threads that may not block. */
 export interface Waker {
-  /** Calls `onRing` once, on the event loop, after the bell rings; rings since `arm` count. */
+  /**
+   * Calls `onRing` once, on the event loop, after the bell rings; rings since `arm` count. A later
+   * call takes the place of an earlier one.
+   */
   listen(onRing: () => void): void;
   /** Rings from here on count. */
   arm(): void;
@@ -81,5 +85,56 @@ export class NotifySleeper implements Sleeper {
     const boundedMs = Math.min(timeoutMs, SLEEP_MS_MAX);
     const result = Atomics.wait(this.#words, this.#word, this.#heard, boundedMs);
     return result === 'timed-out' ? TIMED_OUT : WOKEN;
+  }
+}
+
+/**
+ * Waits for a `NotifyBell` with `Atomics.waitAsync`, which by itself does not keep a process alive:
+ * a referenced port does, while `hold` says so.
+ */
+export class NotifyWaker implements Waker {
+  readonly #words: Int32Array;
+  readonly #word: number;
+  readonly #anchor = new MessageChannel();
+  #heard: number;
+  #listenCount = 0;
+  #closed: boolean = false;
+
+  constructor(words: Int32Array, word: number) {
+    assert(words.buffer instanceof SharedArrayBuffer, 'threads share a SharedArrayBuffer');
+    this.#words = words;
+    this.#word = word;
+    this.#heard = Atomics.load(words, word);
+    this.#anchor.port1.on('message', () => {});
+    this.#anchor.port1.unref();
+  }
+
+  arm(): void {
+    this.#heard = Atomics.load(this.#words, this.#word);
+  }
+
+  listen(onRing: () => void): void {
+    this.#listenCount++;
+    const listenNumber = this.#listenCount;
+    const call = () => {
+      if (!this.#closed && listenNumber === this.#listenCount) onRing();
+    };
+    const wait = Atomics.waitAsync(this.#words, this.#word, this.#heard);
+    // Neither promise is ever rejected.
+    void (wait.async ? wait.value.then(call) : Promise.resolve().then(call));
+  }
+
+  hold(hold: boolean): void {
+    if (this.#closed) return;
+    if (hold) this.#anchor.port1.ref();
+    else this.#anchor.port1.unref();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#anchor.port1.close();
+    // Lets go of the pending wait, which would otherwise hold the memory.
+    Atomics.notify(this.#words, this.#word);
   }
 }

@@ -198,6 +198,14 @@ export class RingConsumer {
     return published;
   }
 
+  /**
+   * Whether the tail has moved, also to where it cannot be: then `peek` throws. One atomic load.
+   * @hotpath
+   */
+  hasWork(): boolean {
+    return Atomics.load(this.#words, this.tailWord) !== this.#head; // (P)
+  }
+
   /** Byte offset in the region of the `index`-th published slot, 0 being the oldest. @hotpath */
   slotOffset(index: number): number {
     const slot = (this.#head + index) & (this.#slotCount - 1);
@@ -217,22 +225,17 @@ export class RingConsumer {
   /**
    * Announces that this side is going to sleep. False, and the announcement is taken back, if there
    * is work after all. True: sleep on the bell, then call `unpark()`.
-   *
-   * @throws StoreError `ring_corrupt` as `peek`.
    */
   prepareToPark(): boolean {
     Atomics.store(this.#words, this.#parkedWord, 1); // (S)
-    if (this.peek() === 0) return true; // (S)
+    if (!this.hasWork()) return true; // (S)
     this.unpark();
     return false;
   }
 
-  /**
-   * Takes the announcement back. True if the producer had not seen it: then nobody rang, or rings
-   * for a slot published before now.
-   */
-  unpark(): boolean {
-    return Atomics.exchange(this.#words, this.#parkedWord, 0) !== 0;
+  /** Takes the announcement back. A producer that has seen it rings all the same. */
+  unpark(): void {
+    Atomics.store(this.#words, this.#parkedWord, 0);
   }
 }
 

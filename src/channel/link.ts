@@ -37,6 +37,11 @@ export interface ControlLink {
    * @throws StoreError `limit_exceeded` if the message is too long, or too much waits to be sent.
    */
   send(message: ControlMessage, handles?: readonly LinkHandle[]): void;
+  /**
+   * Hands out what has arrived, and the end if that has come, before it returns: for a thread that
+   * blocks instead of returning to its event loop. The link is open. Not from within its events.
+   */
+  poll(): void;
   /** Whether the link keeps the process alive. It does at first. */
   hold(hold: boolean): void;
   /** Sends what waits if the peer takes it at once, then closes. `onClose` is called if open. */

@@ -2,7 +2,7 @@
  * Control messages between threads of one process, over a MessagePort. SharedArrayBuffers travel
  * with them, no descriptors; the addon is not needed. Messages are checked as those of a socket.
  */
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { StoreError } from '../base/errors.ts';
 import { parseControl } from './control-message.ts';
@@ -43,6 +43,15 @@ export class PortLink implements ControlLink {
     assert(handles.every(isBuffer), 'a port carries buffers');
     if (this.#closed) return;
     this.#port.postMessage({ message, buffers: handles } satisfies Envelope);
+  }
+
+  poll(): void {
+    assert(this.#events !== undefined, 'an open link is polled');
+    while (!this.#closed) {
+      const received: { message: unknown } | undefined = receiveMessageOnPort(this.#port);
+      if (received === undefined) return;
+      this.#receive(received.message);
+    }
   }
 
   hold(hold: boolean): void {

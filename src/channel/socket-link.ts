@@ -89,6 +89,13 @@ export class SocketLink implements ControlLink {
     this.#watch?.again(this.#wanted());
   }
 
+  poll(): void {
+    assert(this.#events !== undefined, 'an open link is polled');
+    if (this.#closed) return;
+    this.#sendWaiting();
+    this.#receiveOrEnd();
+  }
+
   hold(hold: boolean): void {
     this.#held = hold;
     if (!this.#closed) this.#watch?.hold(hold);
@@ -106,6 +113,11 @@ export class SocketLink implements ControlLink {
 
   #ready(ready: number): void {
     if ((ready & Ready.WRITABLE) !== 0) this.#sendWaiting();
+    this.#receiveOrEnd();
+    if (!this.#closed) this.#watch?.again(this.#wanted());
+  }
+
+  #receiveOrEnd(): void {
     try {
       this.#receive();
     } catch (error) {
@@ -113,7 +125,6 @@ export class SocketLink implements ControlLink {
       const gone = error.details['errno'] === 'ECONNRESET';
       this.#end(gone ? undefined : error);
     }
-    if (!this.#closed) this.#watch?.again(this.#wanted());
   }
 
   #receive(): void {

@@ -3,7 +3,7 @@ import type { Clock, Timer } from './platform.ts';
 /** The longest delay that the event loop's timers take; a longer one would fire at once. */
 const DELAY_MS_MAX = 0x7fff_ffff;
 
-/** The process's monotonic clock and the event loop's timers, which hold the loop open. */
+/** The process's monotonic clock and the event loop's timers. */
 export class NodeClock implements Clock {
   /** @hotpath */
   nowUs(): number {
@@ -14,8 +14,9 @@ export class NodeClock implements Clock {
     return Date.now();
   }
 
-  after(delayMs: number, callback: () => void): Timer {
+  after(delayMs: number, callback: () => void, options: { hold?: boolean } = {}): Timer {
     const timeout = setTimeout(callback, Math.min(delayMs, DELAY_MS_MAX));
+    if (options.hold === false) timeout.unref();
     return { cancel: () => clearTimeout(timeout) };
   }
 }

@@ -15,8 +15,11 @@ export interface Clock {
   nowUs(): number;
   /** Milliseconds since 1970, for people to read. No decision may depend on it. */
   wallMs(): number;
-  /** Calls back once, on the event loop, after at least `delayMs`. */
-  after(delayMs: number, callback: () => void): Timer;
+  /**
+   * Calls back once, on the event loop, after at least `delayMs`. The process lives until then,
+   * unless `hold` is false.
+   */
+  after(delayMs: number, callback: () => void, options?: { hold?: boolean }): Timer;
 }
 
 export interface Entropy {

@@ -21,11 +21,19 @@ export interface ChildResult {
 }
 
 /** Runs code in a process of its own, where `addon` is the addon, and waits for its end. */
-export function runChild(code: string, ...nodeOptions: string[]): ChildResult {
+export function runChild(code: string, ...nodeOptions: readonly string[]): ChildResult {
   const args = [...nodeOptions, '-e', PRELUDE + code];
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
   });
+  return { status, signal, stdout, stderr };
+}
+
+/** The same, with at most `fdCountMax` descriptors. */
+export function runChildWithFewFds(code: string, fdCountMax: number): ChildResult {
+  const script = `ulimit -n ${fdCountMax}; exec "$0" -e "$1"`;
+  const args = ['-c', script, process.execPath, PRELUDE + code];
+  const { status, signal, stdout, stderr } = spawnSync('sh', args, { encoding: 'utf8' });
   return { status, signal, stdout, stderr };
 }
 

@@ -1,0 +1,402 @@
+/**
+ * One run: a pool on a simulated machine, guests that load it, and deaths and losses of power in
+ * sequence (R4). After each recovery the whole pool is read and compared with the model; then the
+ * guests attach again, in any order and at any time, and go on.
+ *
+ * All from one seed: the same seed and the same code do the same thing.
+ */
+import { StoreError } from '../../src/base/errors.ts';
+import { Prng } from '../../src/base/prng.ts';
+import { MIB, SECTOR_BYTES } from '../../src/base/units.ts';
+import type { CreatePoolOptions, OpenStoreOptions, Store } from '../../src/store/store.ts';
+import { ModelViolation, PoolModel, VolumeModel } from './model.ts';
+import { observeVolume } from './observe.ts';
+import { SimGuest } from './sim-guest.ts';
+import { SimMachine } from './sim-machine.ts';
+import { type SimProcess, SimulatedCrash } from './sim-process.ts';
+import { drawCommand, drawProfile, type Profile } from './workload.ts';
+
+/** The part of a store that runs use. */
+export type SimStore = Pick<
+  Store,
+  | 'requests'
+  | 'failed'
+  | 'submit'
+  | 'step'
+  | 'takeCompleted'
+  | 'nextDeadlineUs'
+  | 'createVolume'
+  | 'requireVolume'
+  | 'openSession'
+  | 'reattachSession'
+  | 'closeSession'
+  | 'close'
+>;
+
+/** What the runs are of: the store, or one with a planted bug. */
+export interface StoreFactory {
+  createPool(process: SimProcess, path: string, options: CreatePoolOptions): Promise<void>;
+  openStore(process: SimProcess, path: string, options: OpenStoreOptions): Promise<SimStore>;
+}
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Crashes in sequence; the run ends with the check after the last. */
+  readonly roundCount: number;
+  /** Commands between two crashes, at most. */
+  readonly commandCount: number;
+  /** Die at this crash point after the guests are attached, and nowhere else. */
+  readonly crashAt?: number;
+  /** With `crashAt`: what is lost. */
+  readonly ending?: 'kill' | 'power';
+}
+
+export interface RunReport {
+  readonly commandCount: number;
+  readonly crashCount: number;
+  readonly powerLossCount: number;
+  readonly traceHash: number;
+  /** Crash points passed from the attachment of the guests to the first crash. */
+  readonly pointCount: number;
+}
+
+const POOL_PATH = 'pool';
+const POOL_BYTES = 64 * MIB;
+const SEGMENT_BYTES = 2 * MIB;
+/** Longer than any run, in virtual time. */
+const GRACE_MS = 3_600_000;
+/** Turns without any progress after which a run is stuck. */
+const IDLE_TURNS_MAX = 20_000;
+/** A crash while recovering happens at most so many times in a row. */
+const RECOVERIES_MAX = 4;
+const RECOVERY_POINTS_MAX = 80;
+
+type Ending = 'kill' | 'power' | 'bank' | 'close' | 'close-power';
+
+export class SimRun {
+  readonly machine: SimMachine;
+  readonly #factory: StoreFactory;
+  readonly #options: RunOptions;
+  readonly #prng: Prng;
+  readonly #profile: Profile;
+  readonly #model = new PoolModel();
+  readonly #volumes: VolumeModel[] = [];
+  #guests: SimGuest[] = [];
+  #process: SimProcess;
+  #store: SimStore | undefined;
+  #nextVersion = 1;
+  #commandCount = 0;
+  #crashCount = 0;
+  #powerLossCount = 0;
+  #pointCount = 0;
+
+  constructor(factory: StoreFactory, options: RunOptions) {
+    this.#factory = factory;
+    this.#options = options;
+    this.#prng = new Prng(options.seed);
+    this.#profile = drawProfile(this.#prng);
+    this.machine = new SimMachine({ seed: this.#prng.u53() });
+    this.#process = this.machine.startProcess();
+  }
+
+  /** @throws ModelViolation and whatever the code under test throws. */
+  async run(): Promise<RunReport> {
+    const options = { sizeBytes: POOL_BYTES, segmentBytes: SEGMENT_BYTES };
+    await this.#factory.createPool(this.#process, POOL_PATH, options);
+    await this.#open({});
+    for (let i = 0; i < this.#profile.volumeCount; i++) await this.#createVolume(`volume-${i}`);
+    await this.#attachNewGuests();
+    for (let round = 0; round < this.#options.roundCount; round++) {
+      const startPoint = this.machine.pointCount;
+      const ending = await this.#load();
+      if (round === 0) this.#pointCount = this.machine.pointCount - startPoint;
+      await this.#recover(ending);
+    }
+    return {
+      commandCount: this.#commandCount,
+      crashCount: this.#crashCount,
+      powerLossCount: this.#powerLossCount,
+      traceHash: this.machine.traceHash,
+      pointCount: this.#pointCount,
+    };
+  }
+
+  get #openStore(): SimStore {
+    if (this.#store === undefined) throw new Error('the store is open');
+    return this.#store;
+  }
+
+  async #open(options: OpenStoreOptions): Promise<void> {
+    this.#store = await this.#factory.openStore(this.#process, POOL_PATH, options);
+  }
+
+  async #createVolume(name: string): Promise<void> {
+    const { volumeSectors } = this.#profile;
+    const volume = new VolumeModel(name, this.#volumes.length + 1, volumeSectors);
+    await this.#pump(this.#openStore.createVolume(name, volumeSectors * SECTOR_BYTES));
+    this.#volumes.push(volume);
+  }
+
+  // Guests ---------------------------------------------------------------------------------------
+
+  async #attachNewGuests(): Promise<void> {
+    const { guestCount, queueCount, queueDepth } = this.#profile;
+    this.#guests = [];
+    const names = { nextVersion: () => this.#nextVersion++ };
+    for (let i = 0; i < guestCount; i++) {
+      const volume = this.#prng.pick(this.#volumes);
+      const prng = this.#prng.fork();
+      const parts = { model: this.#model, names, prng, queueCount, queueDepth };
+      const guest = new SimGuest(`guest-${i}`, volume, parts);
+      const session = { volume: volume.name, queueCount, queueDepth, graceMs: GRACE_MS, uid: 0 };
+      const grant = await this.#pump(
+        this.#openStore.openSession({ ...session, mode: 'shared' as const }),
+      );
+      guest.attach(grant, (bytes) => this.#process.kernels.registerMemory(bytes));
+      this.#guests.push(guest);
+    }
+  }
+
+  async #reattach(guest: SimGuest): Promise<void> {
+    const { grant } = guest;
+    if (grant === undefined) throw new Error('only who was attached attaches again');
+    const { secret, incarnation } = grant;
+    const renewed = await this.#pump(
+      this.#openStore.reattachSession({ guest: grant.guest, secret, incarnation }),
+    );
+    guest.attach(renewed, (bytes) => this.#process.kernels.registerMemory(bytes));
+  }
+
+  /** After a loss of power nobody may go on as if nothing had happened. */
+  async #requireRefused(guest: SimGuest): Promise<void> {
+    const { grant } = guest;
+    if (grant === undefined) return;
+    try {
+      const { secret, incarnation } = grant;
+      await this.#pump(
+        this.#openStore.reattachSession({ guest: grant.guest, secret, incarnation }),
+      );
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'incarnation_changed') return;
+      if (error instanceof StoreError && error.code === 'permission_denied') return;
+      throw error;
+    }
+    throw new ModelViolation(`${guest.name} attached again to a pool that lost power`);
+  }
+
+  // Load -----------------------------------------------------------------------------------------
+
+  /** Runs commands until a crash, or all are done; how the round is to end. */
+  async #load(): Promise<Ending> {
+    const { crashAt, commandCount } = this.#options;
+    const ending = this.#drawEnding();
+    if (crashAt !== undefined) this.machine.armCrash(crashAt);
+    else if (!ending.startsWith('close')) this.machine.armCrash(this.#prng.between(1, 300));
+    const target = this.#prng.between(1, commandCount);
+    const drains = ending.startsWith('close') || this.#prng.chance(0.2);
+    try {
+      await this.#loadCommands(target, drains);
+      if (!ending.startsWith('close')) return ending;
+      this.machine.disarmCrash();
+      if (this.#prng.chance(0.3)) this.machine.armCrash(this.#prng.between(1, 40));
+      await this.#pump(this.#openStore.close());
+      this.#model.completeRecovery();
+    } catch (error) {
+      this.#requireCrash(error);
+    }
+    this.machine.disarmCrash();
+    return ending;
+  }
+
+  #drawEnding(): Ending {
+    const { crashAt, ending } = this.#options;
+    if (crashAt !== undefined) return ending ?? 'kill';
+    return this.#prng.pick<Ending>([
+      'kill',
+      'kill',
+      'kill',
+      'kill',
+      'power',
+      'power',
+      'power',
+      'bank',
+      'close',
+      'close-power',
+    ]);
+  }
+
+  async #loadCommands(target: number, drains: boolean): Promise<void> {
+    const store = this.#openStore;
+    let submitted = 0;
+    let idleTurns = 0;
+    for (let turn = 0; submitted < target || drains; turn++) {
+      // Orphans come back one by one, while others are at work already.
+      const orphan = this.#guests.find((guest) => !guest.attached);
+      if (orphan !== undefined && this.#prng.chance(0.1)) await this.#reattach(orphan);
+      if (submitted < target) submitted += this.#submitSome(target - submitted);
+      const busy = this.#step();
+      idleTurns = busy ? 0 : idleTurns + 1;
+      if (!busy) this.#passTime(idleTurns);
+      if (idleTurns > IDLE_TURNS_MAX) throw new ModelViolation('the store makes no progress');
+      if (turn % 16 === 0) await this.#turnOfEventLoop();
+      const inFlight = this.#guests.reduce((sum, guest) => sum + guest.inFlightCount, 0);
+      if (submitted === target && inFlight === 0 && orphan === undefined) return;
+    }
+    if (store.failed !== undefined) throw store.failed;
+  }
+
+  #submitSome(countMax: number): number {
+    const count = Math.min(countMax, this.#prng.below(4));
+    let submitted = 0;
+    for (let i = 0; i < count; i++) {
+      const guest = this.#prng.pick(this.#guests);
+      if (!guest.hasRoom(this.#profile.inFlightMax)) continue;
+      const command = drawCommand(this.#prng, this.#profile, guest.volume.sectorCount);
+      guest.submit(this.#openStore, command);
+      submitted += 1;
+    }
+    this.#commandCount += submitted;
+    return submitted;
+  }
+
+  /** One turn of the reactor. True if anything happened. */
+  #step(): boolean {
+    const store = this.#openStore;
+    this.#process.point('step');
+    for (const guest of this.#guests) if (guest.attached) guest.resubmit(store);
+    let busy = store.step(this.#process.clock.nowUs());
+    this.#process.requireAlive();
+    for (let row = store.takeCompleted(); row >= 0; row = store.takeCompleted()) {
+      busy = true;
+      const session = store.requests.session[row];
+      const guest = this.#guests.find(({ grant }) => grant?.session === session);
+      if (guest === undefined) throw new ModelViolation('a row of no session completed');
+      guest.complete(store, row);
+    }
+    return busy;
+  }
+
+  /** A thread that has nothing to do sleeps; a disk takes its time. */
+  #passTime(idleTurns: number): void {
+    const nowUs = this.machine.time.nowUs;
+    const sleepUs = idleTurns % 50 === 49 ? this.#openStore.nextDeadlineUs - nowUs : 20;
+    if (Number.isFinite(sleepUs) && sleepUs > 0) this.machine.time.advance(sleepUs);
+  }
+
+  /** Runs the reactor until a cold call is done. */
+  async #pump<Value>(promise: Promise<Value>): Promise<Value> {
+    let settled = false as boolean;
+    const done = promise.finally(() => {
+      settled = true;
+    });
+    done.catch(() => undefined);
+    for (let idleTurns = 0; !settled; ) {
+      await this.#turnOfEventLoop();
+      if (settled) break;
+      const busy = this.#step();
+      idleTurns = busy ? 0 : idleTurns + 1;
+      if (!busy) this.#passTime(idleTurns);
+      if (idleTurns > IDLE_TURNS_MAX) throw new ModelViolation('a call of the store never ends');
+    }
+    return await done;
+  }
+
+  async #turnOfEventLoop(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  // Crashes --------------------------------------------------------------------------------------
+
+  /** Any error of a process that is dead is a crash; any other is a finding. */
+  #requireCrash(error: unknown): void {
+    if (error instanceof SimulatedCrash) return;
+    if (this.#process.alive || error instanceof ModelViolation) throw error;
+  }
+
+  async #recover(ending: Ending): Promise<void> {
+    this.#kill();
+    const lost = { power: ending.endsWith('power'), bank: false };
+    if (lost.power) this.#losePower();
+    if (ending === 'bank') {
+      lost.bank = this.machine.banks.size > 0;
+      this.machine.banks.clear();
+    }
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#reopen(attempt, lost);
+        // What a recovery has shown survives from then on (R4).
+        if (!lost.power) this.#model.completeRecovery();
+        await this.#check(lost.power, ending);
+        return;
+      } catch (error) {
+        this.#requireCrash(error);
+      }
+      this.#kill();
+      if (this.#prng.chance(0.4)) {
+        this.#losePower();
+        lost.power = true;
+      }
+    }
+  }
+
+  #kill(): void {
+    this.#store = undefined;
+    for (const guest of this.#guests) guest.detach();
+    this.machine.killProcesses();
+    this.#crashCount += 1;
+  }
+
+  #losePower(): void {
+    this.machine.losePower();
+    this.#powerLossCount += 1;
+  }
+
+  /** Opens the pool, or dies trying. Giving up a lost bank is like losing power. */
+  async #reopen(attempt: number, lost: { power: boolean; bank: boolean }): Promise<void> {
+    this.#process = this.machine.startProcess();
+    const crashes = attempt < RECOVERIES_MAX && this.#options.crashAt === undefined;
+    if (crashes && this.#prng.chance(0.4)) {
+      this.machine.armCrash(this.#prng.between(1, RECOVERY_POINTS_MAX));
+    }
+    try {
+      await this.#open({});
+      return;
+    } catch (error) {
+      const bankLost = error instanceof StoreError && error.code === 'bank_lost';
+      if (!bankLost || !lost.bank || !this.#process.alive) throw error;
+    }
+    lost.power = true;
+    await this.#open({ discardBank: true });
+  }
+
+  /** Reads everything and compares; then the guests may come back. */
+  async #check(powerLost: boolean, ending: Ending): Promise<void> {
+    const observation = new Map<VolumeModel, Float64Array>();
+    const store = this.#openStore;
+    for (const volume of this.#volumes) {
+      const info = store.requireVolume(volume.name);
+      if (info.sizeBytes !== volume.sectorCount * SECTOR_BYTES) {
+        throw new ModelViolation(`${volume.name} has ${info.sizeBytes} bytes`);
+      }
+      const process = this.#process;
+      const pump = <Value>(promise: Promise<Value>) => this.#pump(promise);
+      const turn = () => this.#stepObserver();
+      observation.set(volume, await observeVolume({ store, process, volume, pump, turn }));
+    }
+    this.machine.disarmCrash();
+    const clean = ending.startsWith('close');
+    this.#model.checkRecovery(observation, powerLost);
+    this.#model.completeRecovery();
+    if (!powerLost) return;
+    if (!clean) for (const guest of this.#guests) await this.#requireRefused(guest);
+    await this.#attachNewGuests();
+  }
+
+  /** A turn of the reactor while no guest is attached. */
+  async #stepObserver(): Promise<void> {
+    this.#process.point('step');
+    const busy = this.#openStore.step(this.#process.clock.nowUs());
+    if (!busy) this.#passTime(0);
+    await this.#turnOfEventLoop();
+  }
+}

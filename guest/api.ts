@@ -10,6 +10,7 @@
  * there or none. A longer one is split, and each piece stands alone.
  */
 import type { StoreError } from '../src/base/errors.ts';
+import type { Histogram } from '../src/base/histogram.ts';
 
 /**
  * `attached`: commands run. `host-lost`: the host went away. `reattaching`: the next host is being
@@ -197,8 +198,8 @@ export interface HostCounters {
   readonly cpuBudgetPermille: number;
   /** Rises each time the host writes the page. */
   readonly heartbeat: number;
-  /** Counts of latencies from taking a command to completing it, in the buckets of `Histogram`. */
-  readonly latencyBuckets: Uint32Array;
+  /** From taking a command to publishing its completion, in nanoseconds. */
+  readonly latency: Histogram;
 }
 
 /** What listeners are told. */
@@ -219,6 +220,8 @@ export interface Driver {
   readonly queueDepth: number;
   /** Size of the data area. */
   readonly dataBytes: number;
+  /** Sleeps of this side during which a ring of the host was missing. Anything but 0 is a bug. */
+  readonly lostWakes: number;
   /** The longest transfer that is one command: 1 MiB, less if the data area is small. */
   readonly commandBytesMax: number;
 

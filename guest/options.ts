@@ -21,8 +21,11 @@ export type HostLossPolicy = 'wait' | 'fail';
 
 /** Options of `connect` and `connectSync`. */
 export interface ConnectOptions {
-  /** Name of an existing volume, opened for the life of the driver. */
-  readonly volume: string;
+  /**
+   * Name of an existing volume, opened for the life of the driver. Without one the driver can only
+   * `nop`, which is for measuring channels.
+   */
+  readonly volume?: string;
   /**
    * The host's socket, or a MessagePort that a host in the same process gave out. Without it
    * `$LOGFLUME_HOST`, else `$XDG_RUNTIME_DIR/logflume/host.sock`, else
@@ -67,7 +70,7 @@ export interface AdminOptions {
 
 /** `ConnectOptions` with every default filled in and every bound checked. */
 export interface CheckedOptions {
-  readonly volume: string;
+  readonly volume: string | undefined;
   readonly host: string | MessagePort;
   readonly mode: AttachMode;
   readonly queueDepth: number;
@@ -120,7 +123,7 @@ export function checkOptions(options: ConnectOptions): CheckedOptions {
     if (!KNOWN.has(name)) throw refused(name, 'no such option', [...KNOWN].join(' '));
   }
   const { volume } = options;
-  if (typeof volume !== 'string' || volume === '') {
+  if (volume !== undefined && (typeof volume !== 'string' || volume === '')) {
     throw refused('volume', String(volume), 'the name of a volume');
   }
   const queueDepth = options.queueDepth ?? QUEUE_DEPTH_DEFAULT;

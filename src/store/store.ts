@@ -100,6 +100,8 @@ export interface StoreStats {
   readonly flushCommands: number;
   readonly failedCommands: number;
   readonly repeatedCommands: number;
+  /** Commands that had to wait for another one, for the log, or for a read. */
+  readonly heldCommands: number;
   readonly readBytes: number;
   readonly writtenBytes: number;
   readonly bankHits: number;
@@ -113,6 +115,9 @@ export interface StoreStats {
   readonly mappedBlocks: number;
   readonly provisionedBlocks: number;
   readonly commits: number;
+  readonly syncs: number;
+  readonly checkpoints: number;
+  readonly loggedBytes: number;
   readonly freeSegments: number;
   readonly segmentCount: number;
   readonly checkpointGeneration: number;
@@ -133,6 +138,8 @@ export interface Store {
   /** Grows when completed writes that were not flushed were lost (R3). */
   readonly incarnation: number;
   readonly requests: RequestTable;
+  /** Blocks that one WRITE may touch; a larger one is `batch_too_large`. */
+  readonly writeBlocksMax: number;
   /** Set when the disk failed for good (R6): reads may still be served, nothing else is. */
   readonly failed: StoreError | undefined;
 

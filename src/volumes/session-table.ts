@@ -38,7 +38,7 @@ export class SessionTable {
   /** The earliest end of a grace; Infinity if nobody is away. */
   nextDeadlineUs = Number.POSITIVE_INFINITY;
 
-  readonly #deadlineUs = new Float64Array(SESSIONS_MAX);
+  readonly #deadlineUs = new Float64Array(SESSIONS_MAX).fill(Number.POSITIVE_INFINITY);
   readonly #stored: (StoredSession | undefined)[] = [];
   readonly #byGuest = new Map<number, number>();
 
@@ -126,6 +126,17 @@ export class SessionTable {
   }
 
   #findNextDeadline(): void {
-    this.nextDeadlineUs = this.#deadlineUs.reduce((a, b) => Math.min(a, b), Infinity);
+    this.nextDeadlineUs = this.#deadlineUs.reduce(
+      (a, b) => Math.min(a, b),
+      Number.POSITIVE_INFINITY,
+    );
   }
+}
+
+/** What is wrong with a stored session, beyond its bytes; undefined if nothing. */
+export function faultOfStoredSession(stored: StoredSession): string | undefined {
+  const { queueCount, queueDepth, graceMs } = stored;
+  if (queueCount < 1 || queueCount > SESSION_QUEUES_MAX) return 'queue count out of bounds';
+  if (queueDepth < 1 || queueDepth > SESSION_TAGS_MAX) return 'queue depth out of bounds';
+  return graceMs <= SESSION_GRACE_MS_MAX ? undefined : 'grace is too long';
 }

@@ -8,7 +8,22 @@
  * The mark repeats the checksums at the other end of the unit: a unit torn between sectors shows.
  * No checksum covers the payload; every block's own sum is in its entry.
  */
-import { bytes, getU8, getU16, getU32, getU53, record, u8, u16, u32, u53 } from '../base/record.ts';
+import {
+  bytes,
+  getU8,
+  getU16,
+  getU32,
+  getU53,
+  record,
+  setU8,
+  setU16,
+  setU32,
+  setU53,
+  u8,
+  u16,
+  u32,
+  u53,
+} from '../base/record.ts';
 import { BLOCK_BYTES } from '../base/units.ts';
 import { type Checksums, equalAt, ID_BYTES, zeroBetween } from './byte-strings.ts';
 import { ENTRY_BYTES } from './summary-entry.ts';
@@ -79,6 +94,78 @@ export function overflowUnitsOf(entryCount: number): number {
 /** Units of a whole partial segment. @hotpath */
 export function partialUnitsOf(payloadBlocks: number, entryCount: number): number {
   return 1 + payloadBlocks + overflowUnitsOf(entryCount);
+}
+
+/** What a writer says in header and mark. */
+export interface PartialFacts {
+  readonly poolId: Uint8Array;
+  readonly segment: number;
+  readonly block: number;
+  readonly commitSequence: number;
+  readonly durableSequence: number;
+  readonly generation: number;
+  readonly txnFirst: number;
+  readonly txnLast: number;
+  readonly nextSegment: number;
+  readonly secondSegment: number;
+  readonly previousChecksum: number;
+  readonly entryCount: number;
+  readonly payloadBlocks: number;
+  readonly entriesChecksum: number;
+}
+
+/** Writes a header over zeroed bytes at `at`, for the place `pba`; returns its checksum. */
+export function putPartialHeader(
+  target: Uint8Array,
+  view: DataView,
+  at: number,
+  facts: PartialFacts,
+  pba: number,
+  checksums: Checksums,
+): number {
+  setU32(view, at, PartialHeader.magic, PARTIAL_MAGIC);
+  setU16(view, at, PartialHeader.version, PARTIAL_VERSION);
+  setU8(view, at, PartialHeader.partCount, 1);
+  setU32(view, at, PartialHeader.segment, facts.segment);
+  target.set(facts.poolId, at + PartialHeader.poolId);
+  setU53(view, at, PartialHeader.commitSequence, facts.commitSequence);
+  setU53(view, at, PartialHeader.durableSequence, facts.durableSequence);
+  setU53(view, at, PartialHeader.generation, facts.generation);
+  setU53(view, at, PartialHeader.txnFirst, facts.txnFirst);
+  setU53(view, at, PartialHeader.txnLast, facts.txnLast);
+  setU32(view, at, PartialHeader.nextSegment, facts.nextSegment);
+  setU32(view, at, PartialHeader.secondSegment, facts.secondSegment);
+  setU32(view, at, PartialHeader.previousChecksum, facts.previousChecksum);
+  setU32(view, at, PartialHeader.entryCount, facts.entryCount);
+  setU32(view, at, PartialHeader.payloadBlocks, facts.payloadBlocks);
+  setU32(view, at, PartialHeader.overflowUnits, overflowUnitsOf(facts.entryCount));
+  setU32(view, at, PartialHeader.block, facts.block);
+  setU32(view, at, PartialHeader.entriesChecksum, facts.entriesChecksum);
+  const sum = checksums.crc32c(target, at, at + PartialHeader.headerChecksum, pba);
+  setU32(view, at, PartialHeader.headerChecksum, sum);
+  return sum;
+}
+
+/** Writes the mark over zeroed bytes at `at`. */
+export function putCommitMark(
+  target: Uint8Array,
+  view: DataView,
+  at: number,
+  facts: PartialFacts,
+  headerChecksum: number,
+  pba: number,
+  checksums: Checksums,
+): void {
+  setU32(view, at, CommitMark.magic, COMMIT_MARK_MAGIC);
+  setU32(view, at, CommitMark.headerChecksum, headerChecksum);
+  setU53(view, at, CommitMark.commitSequence, facts.commitSequence);
+  setU32(view, at, CommitMark.entriesChecksum, facts.entriesChecksum);
+  setU32(
+    view,
+    at,
+    CommitMark.checksum,
+    checksums.crc32c(target, at, at + CommitMark.checksum, pba),
+  );
 }
 
 /** What a reader expects of the place it looks at. */

@@ -1,0 +1,117 @@
+/**
+ * Brings table and client from a checkpoint to the newest state: the chain's commits, then what
+ * only the bank holds. One txn after another, none twice, none left out (R9).
+ */
+import { StoreError } from '../base/errors.ts';
+import { firstPbaOf, type Geometry, segmentOf } from '../formats/geometry.ts';
+import type { Disk } from '../platform/disk.ts';
+import type { Kernels } from '../platform/platform.ts';
+import { type FoundBank, restorePayload } from './bank-file.ts';
+import { type ChainCommit, forEachOperation } from './roll-forward.ts';
+import type { SegmentTable } from './segment-table.ts';
+import type { Places, ReplayTarget } from './sources.ts';
+
+export class Replay implements Places {
+  readonly #geometry: Geometry;
+  readonly #table: SegmentTable;
+  readonly #target: ReplayTarget;
+  readonly #generation: number;
+  /** Segments in which the log went on after the checkpoint. */
+  readonly touched = new Set<number>();
+  #txn: number;
+  operationCount = 0;
+
+  /** Everything up to `txn` is in table and target already. */
+  constructor(
+    geometry: Geometry,
+    table: SegmentTable,
+    target: ReplayTarget,
+    generation: number,
+    txn: number,
+  ) {
+    this.#geometry = geometry;
+    this.#table = table;
+    this.#target = target;
+    this.#generation = generation;
+    this.#txn = txn;
+  }
+
+  /** The last txn replayed. */
+  get txn(): number {
+    return this.#txn;
+  }
+
+  release(pba: number): void {
+    const segment = segmentOf(this.#geometry, pba);
+    if (segment >= this.#geometry.segmentCount || this.#table.liveOf(segment) === 0) {
+      const txn = this.#txn;
+      throw new StoreError('pool_corrupt', { structure: 'segment table', segment, pba, txn });
+    }
+    this.#table.removeBlock(segment, this.#txn);
+  }
+
+  /** @throws StoreError `pool_corrupt`. */
+  replayCommit(commit: ChainCommit): void {
+    const { header, entries, entriesView, firstPba } = commit;
+    this.#touch(header.segment);
+    forEachOperation(entriesView, 0, header.entryCount, (at, txn, firstBlock, blockCount) => {
+      const pba = firstPba + firstBlock;
+      this.#replay(entries, entriesView, at, txn, header.segment, pba, blockCount);
+    });
+  }
+
+  /**
+   * Replays what the bank has beyond the chain, after writing its blocks to the pool. They are not
+   * synced yet.
+   *
+   * @throws StoreError `pool_corrupt` if commits are missing between chain and bank.
+   */
+  async replayBank(bank: FoundBank, disk: Disk, kernels: Kernels): Promise<void> {
+    const { bytes } = bank.file;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (const frame of bank.frames) {
+      const places: [at: number, txn: number, firstBlock: number, blockCount: number][] = [];
+      forEachOperation(view, frame.entriesAt, frame.entryCount, (...place) => {
+        if (place[1] > this.#txn) places.push(place);
+      });
+      const first = places[0];
+      const last = places.at(-1);
+      if (first === undefined || last === undefined) continue;
+      if (first[1] !== this.#txn + 1) {
+        const details = { structure: 'log', lastTxn: this.#txn, bankTxn: first[1] };
+        throw new StoreError('pool_corrupt', { ...details, reason: 'commits before the bank' });
+      }
+      this.#touch(frame.segment);
+      const from = frame.firstBlock + first[2];
+      const blockCount = last[2] + last[3] - first[2];
+      await restorePayload(disk, kernels, bank, this.#geometry, frame, from, blockCount);
+      const firstPba = firstPbaOf(this.#geometry, frame.segment) + frame.firstBlock;
+      for (const [at, txn, firstBlock, count] of places) {
+        this.#replay(bytes, view, at, txn, frame.segment, firstPba + firstBlock, count);
+      }
+    }
+  }
+
+  #touch(segment: number): void {
+    if (!this.#table.touch(segment, this.#generation)) {
+      const reason = 'the log went on in a segment that is in use';
+      throw new StoreError('pool_corrupt', { structure: 'segment table', segment, reason });
+    }
+    this.touched.add(segment);
+  }
+
+  #replay(
+    bytes: Uint8Array,
+    view: DataView,
+    at: number,
+    txn: number,
+    segment: number,
+    firstPba: number,
+    blockCount: number,
+  ): void {
+    this.#txn = txn;
+    this.operationCount++;
+    for (let i = 0; i < blockCount; i++) this.#table.addBlock(segment, txn);
+    this.#target.replay(bytes, view, at, firstPba, this);
+  }
+}

@@ -7,13 +7,14 @@
  */
 import { StoreError } from '../../src/base/errors.ts';
 import { Prng } from '../../src/base/prng.ts';
-import { MIB, SECTOR_BYTES } from '../../src/base/units.ts';
+import { MIB } from '../../src/base/units.ts';
 import type { CreatePoolOptions, OpenStoreOptions, Store } from '../../src/store/store.ts';
-import { ModelViolation, PoolModel, VolumeModel } from './model.ts';
+import { ModelViolation, PoolModel, type VolumeModel } from './model.ts';
 import { observeVolume } from './observe.ts';
 import { SimGuest } from './sim-guest.ts';
 import { SimMachine } from './sim-machine.ts';
 import { type SimProcess, SimulatedCrash } from './sim-process.ts';
+import { VolumeChanges } from './volume-changes.ts';
 import { drawCommand, drawProfile, type Profile } from './workload.ts';
 
 /** The part of a store that runs use. */
@@ -26,7 +27,9 @@ export type SimStore = Pick<
   | 'takeCompleted'
   | 'nextDeadlineUs'
   | 'createVolume'
-  | 'requireVolume'
+  | 'resizeVolume'
+  | 'removeVolume'
+  | 'listVolumes'
   | 'openSession'
   | 'reattachSession'
   | 'closeSession'
@@ -80,7 +83,7 @@ export class SimRun {
   readonly #prng: Prng;
   readonly #profile: Profile;
   readonly #model = new PoolModel();
-  readonly #volumes: VolumeModel[] = [];
+  readonly #changes: VolumeChanges;
   #guests: SimGuest[] = [];
   #process: SimProcess;
   #store: SimStore | undefined;
@@ -95,6 +98,7 @@ export class SimRun {
     this.#options = options;
     this.#prng = new Prng(options.seed);
     this.#profile = drawProfile(this.#prng);
+    this.#changes = new VolumeChanges(this.#prng.fork());
     this.machine = new SimMachine({ seed: this.#prng.u53() });
     this.#process = this.machine.startProcess();
   }
@@ -104,7 +108,7 @@ export class SimRun {
     const options = { sizeBytes: POOL_BYTES, segmentBytes: SEGMENT_BYTES };
     await this.#factory.createPool(this.#process, POOL_PATH, options);
     await this.#open({});
-    for (let i = 0; i < this.#profile.volumeCount; i++) await this.#createVolume(`volume-${i}`);
+    for (let i = 0; i < this.#profile.volumeCount; i++) await this.#createVolume();
     await this.#attachNewGuests();
     for (let round = 0; round < this.#options.roundCount; round++) {
       const startPoint = this.machine.pointCount;
@@ -130,11 +134,27 @@ export class SimRun {
     this.#store = await this.#factory.openStore(this.#process, POOL_PATH, options);
   }
 
-  async #createVolume(name: string): Promise<void> {
+  async #createVolume(): Promise<void> {
+    const now = this.#model.tick();
     const { volumeSectors } = this.#profile;
-    const volume = new VolumeModel(name, this.#volumes.length + 1, volumeSectors);
-    await this.#pump(this.#openStore.createVolume(name, volumeSectors * SECTOR_BYTES));
-    this.#volumes.push(volume);
+    await this.#pump(this.#changes.create(this.#openStore, volumeSectors, now));
+    this.#changes.finish();
+  }
+
+  /** Makes, resizes or removes a volume, if no command is in flight. */
+  async #changeVolumes(): Promise<void> {
+    if (this.#guests.some((guest) => guest.inFlightCount > 0)) return;
+    const isUsed = (volume: VolumeModel) => this.#guests.some((guest) => guest.volume === volume);
+    try {
+      await this.#pump(this.#changes.start(this.#openStore, this.#model.tick(), isUsed));
+    } catch (error) {
+      if (!this.#process.alive) throw error;
+      this.#changes.refuse(error);
+      return;
+    }
+    this.#changes.finish();
+    // It is durable, and so is all that comes before it.
+    this.#model.completeRecovery();
   }
 
   // Guests ---------------------------------------------------------------------------------------
@@ -144,7 +164,7 @@ export class SimRun {
     this.#guests = [];
     const names = { nextVersion: () => this.#nextVersion++ };
     for (let i = 0; i < guestCount; i++) {
-      const volume = this.#prng.pick(this.#volumes);
+      const volume = this.#prng.pick(this.#changes.volumes);
       const prng = this.#prng.fork();
       const parts = { model: this.#model, names, prng, queueCount, queueDepth };
       const guest = new SimGuest(`guest-${i}`, volume, parts);
@@ -195,6 +215,7 @@ export class SimRun {
     const target = this.#prng.between(1, commandCount);
     const drains = ending.startsWith('close') || this.#prng.chance(0.2);
     try {
+      if (this.#prng.chance(0.2)) await this.#changeVolumes();
       await this.#loadCommands(target, drains);
       if (!ending.startsWith('close')) return ending;
       this.machine.disarmCrash();
@@ -373,11 +394,9 @@ export class SimRun {
   async #check(powerLost: boolean, ending: Ending): Promise<void> {
     const observation = new Map<VolumeModel, Float64Array>();
     const store = this.#openStore;
-    for (const volume of this.#volumes) {
-      const info = store.requireVolume(volume.name);
-      if (info.sizeBytes !== volume.sectorCount * SECTOR_BYTES) {
-        throw new ModelViolation(`${volume.name} has ${info.sizeBytes} bytes`);
-      }
+    const changedAt = this.#changes.check(store.listVolumes());
+    if (changedAt !== undefined) this.#model.completeFlush(changedAt);
+    for (const volume of this.#changes.volumes) {
       const process = this.#process;
       const pump = <Value>(promise: Promise<Value>) => this.#pump(promise);
       const turn = () => this.#stepObserver();

@@ -1,5 +1,6 @@
 /** What the toy store (toy-store.ts) keeps in its bank and its pool. */
 import { crc32c } from '../../src/base/crc32c.ts';
+import { REQUEST_EXTENTS_MAX, type RequestTable } from '../../src/volumes/request-table.ts';
 
 export const MAGIC = 0x70f1;
 
@@ -18,7 +19,7 @@ export type ToyBug =
 /** One operation, as it lies in bank and pool: length, checksum, JSON, data. */
 export interface Entry {
   readonly txn: number;
-  readonly kind: 'data' | 'volume' | 'session' | 'close';
+  readonly kind: 'data' | 'volume' | 'remove' | 'session' | 'close';
   readonly guest: number;
   readonly volume: string;
   readonly key: string;
@@ -74,4 +75,13 @@ export function decodeEntry(body: Uint8Array): { entry: Entry; data: Uint8Array 
   const headBytes = new DataView(body.buffer, body.byteOffset).getUint32(0);
   const head = new TextDecoder().decode(body.subarray(4, 4 + headBytes));
   return { entry: JSON.parse(head) as Entry, data: body.slice(4 + headBytes) };
+}
+
+/** The pieces of a command's data, in order. */
+export function extentsOf(requests: RequestTable, row: number, memory: Uint8Array): Uint8Array[] {
+  return Array.from({ length: requests.extentCount[row] ?? 0 }, (_, i) => {
+    const offset = requests.extentOffset[row * REQUEST_EXTENTS_MAX + i] ?? 0;
+    const byteLength = requests.extentBytes[row * REQUEST_EXTENTS_MAX + i] ?? 0;
+    return memory.subarray(offset, offset + byteLength);
+  });
 }

@@ -15,13 +15,11 @@ import type { Disk } from '../../src/platform/disk.ts';
 import type { MappedFile } from '../../src/platform/platform.ts';
 import type {
   OpenSessionOptions,
-  OpenStoreOptions,
   ReattachOptions,
   SessionGrant,
   VolumeInfo,
 } from '../../src/store/store.ts';
 import {
-  REQUEST_EXTENTS_MAX,
   RequestFlag,
   RequestOp,
   RequestState,
@@ -33,6 +31,7 @@ import {
   type Entry,
   encodeEntry,
   encodeText,
+  extentsOf,
   frame,
   MAGIC,
   type Superblock,
@@ -44,32 +43,6 @@ const UNIT_BYTES = 4 * KIB;
 const COMMITS_POSITION_BYTES = 2 * UNIT_BYTES;
 const BANK_BYTES = 2 * MIB;
 const SECRET = new Uint8Array(16).fill(7);
-
-/** Makes an empty pool. */
-export async function createToyPool(
-  process: SimProcess,
-  path: string,
-  sizeBytes: number,
-): Promise<void> {
-  await process.pools.create(path, { sizeBytes, writeThrough: false });
-}
-
-export async function openToyStore(
-  process: SimProcess,
-  path: string,
-  options: OpenStoreOptions,
-  bug?: ToyBug,
-): Promise<ToyStore> {
-  const disk = await process.pools.open(path, { lockWaitMs: 1000 });
-  const store = new ToyStore(process, disk, bug);
-  try {
-    await store.recover(options.discardBank ?? false);
-  } catch (error) {
-    if (process.alive) await disk.close();
-    throw error;
-  }
-  return store;
-}
 
 export class ToyStore {
   readonly poolId = '0'.repeat(32);
@@ -248,7 +221,8 @@ export class ToyStore {
   #apply(entry: Entry, data: Uint8Array): void {
     this.#lastTxn = entry.txn;
     const { kind, volume, key, operation, firstSector, sectorCount, hasData, guest } = entry;
-    if (kind === 'volume') this.#volumes.set(volume, new Uint8Array(sectorCount * SECTOR_BYTES));
+    if (kind === 'volume') this.#resize(volume, sectorCount * SECTOR_BYTES);
+    if (kind === 'remove') this.#volumes.delete(volume);
     if (kind === 'session') {
       this.#guests.set(guest, volume);
       this.#nextGuest = Math.max(this.#nextGuest, guest + 1);
@@ -262,6 +236,12 @@ export class ToyStore {
     if (hasData) bytes.set(data, start);
     else bytes.fill(0, start, start + sectorCount * SECTOR_BYTES);
     if (this.#bug !== 'reply not stored') this.#applied.set(key, operation);
+  }
+
+  #resize(volume: string, sizeBytes: number): void {
+    const bytes = new Uint8Array(sizeBytes);
+    bytes.set(this.#volumes.get(volume)?.subarray(0, sizeBytes) ?? []);
+    this.#volumes.set(volume, bytes);
   }
 
   // The bank and its commits ---------------------------------------------------------------------
@@ -421,13 +401,8 @@ export class ToyStore {
   }
 
   #extents(row: number): Uint8Array[] {
-    const { requests } = this;
-    const memory = this.#process.memories.require(requests.memory[row] ?? -1);
-    return Array.from({ length: requests.extentCount[row] ?? 0 }, (_, i) => {
-      const offset = requests.extentOffset[row * REQUEST_EXTENTS_MAX + i] ?? 0;
-      const byteLength = requests.extentBytes[row * REQUEST_EXTENTS_MAX + i] ?? 0;
-      return memory.subarray(offset, offset + byteLength);
-    });
+    const memory = this.#process.memories.require(this.requests.memory[row] ?? -1);
+    return extentsOf(this.requests, row, memory);
   }
 
   #complete(row: number): void {
@@ -443,6 +418,19 @@ export class ToyStore {
     this.#note({ kind: 'volume', volume: name, sectorCount: sizeBytes / SECTOR_BYTES });
     await this.flush();
     return this.requireVolume(name);
+  }
+
+  resizeVolume(name: string, sizeBytes: number): Promise<VolumeInfo> {
+    return this.createVolume(name, sizeBytes);
+  }
+
+  async removeVolume(name: string): Promise<void> {
+    this.#note({ kind: 'remove', volume: name });
+    await this.flush();
+  }
+
+  listVolumes(): VolumeInfo[] {
+    return [...this.#volumes.keys()].map((name) => this.requireVolume(name));
   }
 
   requireVolume(name: string): VolumeInfo {

@@ -64,7 +64,8 @@ export interface RunReport {
 }
 
 const POOL_PATH = 'pool';
-const POOL_BYTES = 64 * MIB;
+/** Room for a segment that stays alive at each open: nothing moves data out of old ones yet. */
+const POOLS_BYTES: readonly number[] = [96 * MIB, 128 * MIB, 512 * MIB];
 const SEGMENT_BYTES = 2 * MIB;
 /** Longer than any run, in virtual time. */
 const GRACE_MS = 3_600_000;
@@ -105,7 +106,8 @@ export class SimRun {
 
   /** @throws ModelViolation and whatever the code under test throws. */
   async run(): Promise<RunReport> {
-    const options = { sizeBytes: POOL_BYTES, segmentBytes: SEGMENT_BYTES };
+    const sizeBytes = this.#prng.pick(POOLS_BYTES);
+    const options = { sizeBytes, segmentBytes: SEGMENT_BYTES };
     await this.#factory.createPool(this.#process, POOL_PATH, options);
     await this.#open({});
     for (let i = 0; i < this.#profile.volumeCount; i++) await this.#createVolume();

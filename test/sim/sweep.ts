@@ -43,11 +43,12 @@ export class Sweep {
     crashCount: 0,
     powerLossCount: 0,
   };
-  readonly #factory: StoreFactory;
+  readonly #factoryOf: (seed: number) => StoreFactory;
   readonly #effort: Effort;
 
-  constructor(factory: StoreFactory, effort: Effort) {
-    this.#factory = factory;
+  /** `factoryOf` makes the store of one run. */
+  constructor(factoryOf: (seed: number) => StoreFactory, effort: Effort) {
+    this.#factoryOf = factoryOf;
     this.#effort = effort;
   }
 
@@ -73,7 +74,7 @@ export class Sweep {
     const roundCount = place.crashAt === undefined ? this.#effort.roundCount : 1;
     const { commandCount } = this.#effort;
     try {
-      const run = new SimRun(this.#factory, { ...place, roundCount, commandCount });
+      const run = new SimRun(this.#factoryOf(place.seed), { ...place, roundCount, commandCount });
       const report = await run.run();
       this.report.runCount += 1;
       this.report.commandCount += report.commandCount;

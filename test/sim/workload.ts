@@ -14,6 +14,8 @@ export interface Profile {
   readonly queueCount: number;
   readonly queueDepth: number;
   readonly sectorsMax: number;
+  /** Probability that a command is only a few sectors or blocks long. */
+  readonly short: number;
   readonly weights: Readonly<Record<CommandKind, number>>;
   /** Probability that a write or zeroing asks for FUA. */
   readonly fua: number;
@@ -39,7 +41,8 @@ export const SECTORS_MAX = 512;
 /** A kind of load, drawn once per run, so that runs differ more than their commands do. */
 export function drawProfile(prng: Prng): Profile {
   const volumeSectors = prng.pick([64, 256, 1024, 2048]);
-  const long = prng.chance(0.2);
+  // Long commands fill segments, so that they are freed and used again.
+  const long = prng.chance(0.3);
   return {
     guestCount: prng.between(1, 4),
     volumeCount: prng.between(1, 3),
@@ -47,6 +50,7 @@ export function drawProfile(prng: Prng): Profile {
     queueCount: prng.between(1, 2),
     queueDepth: prng.pick([2, 4, 8]),
     sectorsMax: Math.min(volumeSectors, long ? SECTORS_MAX : prng.pick([8, 24, 64])),
+    short: long ? prng.pick([0.1, 0.6]) : 0.6,
     weights: {
       write: 60,
       zero: prng.pick([0, 3, 10]),
@@ -66,7 +70,7 @@ export function drawCommand(prng: Prng, profile: Profile, volumeSectors: number)
   const unit = prng.chance(profile.aligned) ? SECTORS_PER_BLOCK : 1;
   const unitCount = Math.floor(volumeSectors / unit);
   const lengthMax = Math.max(1, Math.min(unitCount, Math.floor(profile.sectorsMax / unit)));
-  const length = prng.chance(0.6)
+  const length = prng.chance(profile.short)
     ? prng.between(1, Math.min(3, lengthMax))
     : prng.between(1, lengthMax);
   // Half of the commands fall on the first blocks, where they meet.

@@ -1,0 +1,38 @@
+/** The real store under the harness, with bounds so small that runs reach them. */
+import { Prng } from '../../src/base/prng.ts';
+import { GIB, KIB, MIB } from '../../src/base/units.ts';
+import { createPool } from '../../src/log/create-pool.ts';
+import type { LogLimits } from '../../src/log/limits.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import type { StoreFactory } from './harness.ts';
+
+/** Frames for a part of the volumes only, so that blocks leave the cache and come back. */
+const CACHES_BYTES: readonly number[] = [MIB, 4 * MIB];
+
+function drawLimits(prng: Prng): Partial<LogLimits> {
+  return {
+    bufferCount: prng.pick([3, 4, 6]),
+    journalUnits: prng.pick([8 * KIB, 32 * KIB]),
+    commitBytes: prng.pick([16 * KIB, 128 * KIB, MIB]),
+    syncBytes: prng.pick([64 * KIB, 8 * MIB]),
+    unsyncedUs: prng.pick([200, 2000, 50_000]),
+    checkpointBytes: prng.pick([128 * KIB, MIB, GIB]),
+    checkpointUs: prng.pick([2000, 100_000, 30_000_000]),
+    checkpointRestFactor: prng.pick([0, 20]),
+    pagesPerStep: prng.pick([1, 32]),
+  };
+}
+
+/** Draws anew at each open, as a pool meets other versions and other settings. */
+export function storeFactory(seed: number): StoreFactory {
+  const prng = new Prng(seed).fork();
+  return {
+    createPool: async (process, path, options) => {
+      await createPool(process, path, options);
+    },
+    openStore: (process, path, options) => {
+      const cacheBytes = prng.pick(CACHES_BYTES);
+      return openStore(process, path, { ...options, cacheBytes }, { log: drawLimits(prng) });
+    },
+  };
+}

@@ -12,6 +12,7 @@ import { hexOf } from '../formats/byte-strings.ts';
 import { positionOf } from '../formats/geometry.ts';
 import { LOG_SLOTS } from '../log/limits.ts';
 import type { Log } from '../log/log.ts';
+import type { RecoveryReport } from '../log/recovery.ts';
 import type { Disk } from '../platform/disk.ts';
 import type { Clock, Platform } from '../platform/platform.ts';
 import type { Catalog } from '../volumes/catalog.ts';
@@ -42,10 +43,12 @@ export interface PoolStoreParts {
   readonly log: Log;
   readonly catalog: Catalog;
   readonly engine: Engine;
+  readonly report: RecoveryReport;
 }
 
 export class PoolStore implements Store {
   readonly requests: RequestTable;
+  readonly recovery: RecoveryReport;
   readonly #disk: Disk;
   readonly #log: Log;
   readonly #catalog: Catalog;
@@ -56,7 +59,8 @@ export class PoolStore implements Store {
   readonly #sessions: SessionAdmin;
   #closing: boolean = false;
 
-  constructor({ platform, disk, log, catalog, engine }: PoolStoreParts) {
+  constructor({ platform, disk, log, catalog, engine, report }: PoolStoreParts) {
+    this.recovery = report;
     this.requests = engine.parts.requests;
     this.#disk = disk;
     this.#log = log;

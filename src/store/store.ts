@@ -8,6 +8,7 @@
  *   claim -> fill -> submit ->| step |-> takeCompleted -> read status -> release
  */
 import type { StoreError } from '../base/errors.ts';
+import type { RecoveryReport } from '../log/recovery.ts';
 import type { RequestTable } from '../volumes/request-table.ts';
 
 /** How a session holds its volume. */
@@ -30,13 +31,7 @@ export interface OpenStoreOptions {
   readonly requestsMax?: number;
 }
 
-export interface CreatePoolOptions {
-  readonly sizeBytes: number;
-  /** 2 to 32 MiB, a power of two. Default 8 MiB. */
-  readonly segmentBytes?: number;
-  /** Write zeros through the whole file, so that later syncs need no file system journal. */
-  readonly writeThrough?: boolean;
-}
+export type { CreatePoolOptions } from '../log/create-pool.ts';
 
 export interface VolumeInfo {
   readonly id: number;
@@ -137,6 +132,8 @@ export interface Store {
   readonly poolId: string;
   /** Grows when completed writes that were not flushed were lost (R3). */
   readonly incarnation: number;
+  /** What the open found and repeated. */
+  readonly recovery: RecoveryReport;
   readonly requests: RequestTable;
   /** Blocks that one WRITE may touch; a larger one is `batch_too_large`. */
   readonly writeBlocksMax: number;

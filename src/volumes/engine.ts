@@ -27,7 +27,7 @@ import { ReadPath } from './read-path.ts';
 import { RequestFlag, RequestOp, RequestState } from './request-table.ts';
 import { QUEUE_EMPTY, RowQueue } from './row-queue.ts';
 import { Turn } from './turn.ts';
-import { WRITE_ROWS_MAX, WritePath } from './write-path.ts';
+import { WritePath, writeRowsMax } from './write-path.ts';
 
 const POOL_FAILED = statusOf('pool_failed');
 
@@ -57,7 +57,8 @@ export class Engine implements FillClient, ClearClient {
   constructor(options: EngineOptions & { readonly catalog: Catalog }) {
     const parts = new EngineParts(options);
     const { capacity } = parts.requests;
-    assert(parts.log.copies.roomCount >= WRITE_ROWS_MAX, 'a batch holds the largest write');
+    const rowsMax = writeRowsMax(parts.writeBlocksMax);
+    assert(parts.log.copies.roomCount >= rowsMax, 'a batch holds the largest write');
     this.parts = parts;
     this.turn = new Turn(parts);
     this.fills = new Fills(parts);

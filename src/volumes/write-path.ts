@@ -14,12 +14,14 @@ import { EDGE_NONE, EDGES_READY, EDGES_STALLED, type Edges } from './edges.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { GuestData } from './guest-data.ts';
 import { Outcome } from './outcome.ts';
-import { REQUEST_BLOCKS_MAX, REQUEST_EXTENTS_MAX } from './request-table.ts';
+import { REQUEST_EXTENTS_MAX } from './request-table.ts';
 import type { Turn } from './turn.ts';
 import { BLOCK_OBJECT } from './volume-table.ts';
 
 /** Jobs of one write: each block a copy and a sum, each extent one more, old bytes of two edges. */
-export const WRITE_ROWS_MAX = 2 * REQUEST_BLOCKS_MAX + REQUEST_EXTENTS_MAX + 4;
+export function writeRowsMax(blockCount: number): number {
+  return 2 * blockCount + REQUEST_EXTENTS_MAX + 4;
+}
 
 const POOL_FULL = statusOf('pool_full');
 const POOL_FAILED = statusOf('pool_failed');
@@ -60,7 +62,7 @@ export class WritePath {
 
   /** Asks the log for room, and says what that means for the row: `DONE` is go on. @hotpath */
   room(row: number, blockCount: number, entryCount: number): number {
-    this.#turn.needRows(2 * blockCount + REQUEST_EXTENTS_MAX + 4);
+    this.#turn.needRows(writeRowsMax(blockCount));
     const room = this.#parts.log.roomFor(blockCount, entryCount);
     if (room === LOG_BUSY) return Outcome.LOG_BUSY;
     if (room === LOG_FULL) return this.#fail(row, POOL_FULL);

@@ -65,8 +65,6 @@ export class Connection {
   #deadline: Timer | undefined;
   #adminRequests = 0;
   #linkOpen: boolean = true;
-  /** Counts attaches, so that one that waited too long is not taken for the next. */
-  #attempt = 0;
   /** What the guest is told when the reactor has let go of its region. */
   #farewell: Farewell = DETACHED;
 
@@ -188,12 +186,10 @@ export class Connection {
     this.#state = 'attaching';
     this.#farewell = DETACHED;
     this.#setDeadline(undefined);
-    const attempt = ++this.#attempt;
     // While a reactor recovers the pool its guests come back: they wait here.
     this.#hall.whenRunning().then(
       () => {
-        const isCurrent = this.#linkOpen && attempt === this.#attempt;
-        if (isCurrent && this.#state === 'attaching') this.#order(message, handles);
+        if (this.#state === 'attaching' && this.#linkOpen) this.#order(message, handles);
         else closeDescriptors(handles);
       },
       (error: unknown) => {
@@ -332,15 +328,11 @@ export class Connection {
     this.#hall.release(holding.session, holding.reservation);
   }
 
-  /** A socket is closed; over a port, which cannot be opened anew, the guest may attach again. */
+  /** Says why, if there was a session, and leaves. */
   #finish(farewell: Farewell | undefined): void {
     if (farewell !== undefined) {
       const reason = farewell.reason.slice(0, TEXT_MAX);
       this.#send({ type: 'session-ended', code: farewell.code, reason });
-    }
-    if (this.#linkOpen && this.#link.carries === 'buffers') {
-      this.#state = 'new';
-      return;
     }
     if (this.#state === 'over') return;
     this.#state = 'over';
@@ -366,9 +358,8 @@ export class Connection {
     this.#deadline = undefined;
     // A port belongs to this process: it may wait as long as it likes.
     if (delayMs === undefined || this.#link.carries === 'buffers') return;
-    this.#deadline = this.#hall.clock.after(delayMs, () => {
-      this.#refuse(new StoreError('timed_out', { waitedMs: delayMs }));
-    });
+    const late = () => this.#refuse(new StoreError('timed_out', { waitedMs: delayMs }));
+    this.#deadline = this.#hall.clock.after(delayMs, late, { hold: false });
   }
 }
 

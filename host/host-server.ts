@@ -8,6 +8,7 @@ import { type ErrorDetails, StoreError } from '../src/base/errors.ts';
 import type { AdminRequest, AdminRequestType, AdminResult } from '../src/channel/control-schema.ts';
 import type { RegionLayout } from '../src/channel/geometry.ts';
 import type { ControlLink, LinkPeer } from '../src/channel/link.ts';
+import { answerDoor } from '../src/channel/port-door.ts';
 import { PortLink } from '../src/channel/port-link.ts';
 import { createNodePlatform } from '../src/platform/node-platform.ts';
 import type { Clock } from '../src/platform/platform.ts';
@@ -39,6 +40,7 @@ export class HostServer implements Host, Hall {
   readonly #accounts: Accounts;
   readonly #supervisor: Supervisor;
   readonly #connections = new Set<Connection>();
+  readonly #doors = new Set<MessagePort>();
   readonly #bySession: (Connection | undefined)[];
   #listener: Listener | undefined;
   #bridge: Worker | undefined;
@@ -96,10 +98,9 @@ export class HostServer implements Host, Hall {
       this.#bridge = startBellBridge({ words, target: wake });
     }
     const { port1, port2 } = new MessageChannel();
-    const link = new PortLink(port1, ownPeer());
-    this.#connections.add(new Connection(this, link));
-    // An open way in is no reason to keep a process alive that has nothing else to do.
-    link.hold(false);
+    answerDoor(port1, (port) => this.#admit(new PortLink(port, ownPeer())));
+    this.#doors.add(port1);
+    port1.on('close', () => this.#doors.delete(port1));
     return port2;
   }
 
@@ -187,7 +188,7 @@ export class HostServer implements Host, Hall {
       return;
     }
     this.#connections.add(new Connection(this, link));
-    // The listener keeps the process alive; a guest alone does not.
+    // The listener keeps the process alive; a peer alone does not.
     link.hold(false);
   }
 
@@ -235,6 +236,7 @@ export class HostServer implements Host, Hall {
 
   async #dispose(): Promise<void> {
     this.#listener?.close();
+    for (const door of this.#doors) door.close();
     for (const connection of [...this.#connections]) connection.close();
     await this.#bridge?.terminate();
     this.#supervisor.dispose();

@@ -23,8 +23,8 @@ export interface Host {
    */
   readonly ended: Promise<void>;
   /**
-   * A way in for a guest in this process: give it to `connect` as `host`, here or, transferred, in
-   * a worker. One port, one guest or admin.
+   * A way in for guests of this process: give it to `connect` as `host`, here or, transferred, in
+   * a worker.
    */
   openPort(): MessagePort;
   /** @throws StoreError `host_lost` if the reactor dies meanwhile, `closed`. */

@@ -1,15 +1,18 @@
-import { StoreError } from '../src/base/errors.ts';
 import type { Platform } from '../src/platform/platform.ts';
+import { openStore } from '../src/store/open-store.ts';
 import type { Store } from '../src/store/store.ts';
 import type { CheckedHostOptions } from './options.ts';
 
-/** Opens the host's pool, recovering it if need be; undefined if the host has none. */
+/**
+ * Opens the host's pool, recovering it if need be; undefined if the host has none.
+ *
+ * @throws StoreError as `openStore`.
+ */
 export async function openPool(
   options: CheckedHostOptions,
-  _platform: Platform,
+  platform: Platform,
 ): Promise<Store | undefined> {
-  const { pool } = options;
+  const { pool, lockWaitMs, discardBank, cacheBytes } = options;
   if (pool === undefined) return undefined;
-  await Promise.resolve();
-  throw new StoreError('unsupported', { pool });
+  return await openStore(platform, pool, { lockWaitMs, discardBank, cacheBytes });
 }

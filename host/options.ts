@@ -42,7 +42,10 @@ export interface HostOptions {
   readonly limits?: Partial<HostLimits> | undefined;
   /** Longest spin of the reactor before it sleeps, in microseconds. Default 50; 0 never spins. */
   readonly spinUs?: number | undefined;
-  /** Share of a core that the reactor may spend on polling without work, 0 to 1. Default 0.2. */
+  /**
+   * Share of a core that the reactor may spend on looking for work that is not there, 0 to 1.
+   * Default 1: what spinning costs is bounded by `spinUs` alone, and an idle host sleeps.
+   */
   readonly cpuBudget?: number | undefined;
   /** Memory of the block cache. Default 256 MiB. */
   readonly cacheBytes?: number | undefined;
@@ -77,7 +80,7 @@ export interface CheckedHostOptions {
 const SPIN_US_DEFAULT = 50;
 /** Longer, and the thread's own event loop starves. */
 const SPIN_US_MAX = 1000;
-const CPU_BUDGET_DEFAULT = 0.2;
+const CPU_BUDGET_DEFAULT = 1;
 const CACHE_BYTES_DEFAULT = 256 * MIB;
 const LOCK_WAIT_MS_DEFAULT = 5000;
 const GRACE_MS_DEFAULT = 30_000;

@@ -129,7 +129,7 @@ class ReactorThread {
       const { code, message: reason } = store.failed;
       this.#post({ kind: 'warning', event: 'pool failed', facts: { code, reason } });
     }
-    this.#platform.clock.after(REPORT_MS, () => this.#report(store));
+    this.#platform.clock.after(REPORT_MS, () => this.#report(store), { hold: false });
   }
 }
 

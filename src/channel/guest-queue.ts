@@ -15,7 +15,7 @@ import { StoreError } from '../base/errors.ts';
 import { setU8, setU16, setU32, setU53 } from '../base/record.ts';
 import { SECTOR_BYTES } from '../base/units.ts';
 import type { Bell } from '../memory/bell.ts';
-import { type Region, WORD_BYTES } from '../memory/region.ts';
+import { type Region, WORD_BYTES, WORD_SHIFT } from '../memory/region.ts';
 import { RING_FULL, RingConsumer, RingProducer, resetRing } from '../memory/spsc-ring.ts';
 import type { QueueLayout, RegionLayout } from './geometry.ts';
 import {
@@ -270,7 +270,7 @@ export class GuestQueue {
     if (count === 0) return 0;
     const { words } = this.#region;
     for (let i = 0; i < count; i++) {
-      const at = ring.slotOffset(i) / WORD_BYTES;
+      const at = ring.slotOffset(i) >>> WORD_SHIFT;
       const tagAndStatus = words[at + TAG_AND_STATUS_WORD] as number;
       const low = (words[at + OPERATION_WORD] as number) >>> 0;
       const high = (words[at + OPERATION_WORD + 1] as number) >>> 0;
@@ -353,12 +353,11 @@ export class GuestQueue {
     const slot = this.#submissions.claim();
     // Tags are as many as slots, and a completed command's slot was consumed before.
     if (slot === RING_FULL) throw new StoreError('protocol_violation', { answeredUntakenTag: tag });
-    const target = slot / WORD_BYTES;
+    const target = slot >>> WORD_SHIFT;
     const source = tag * SUBMISSION_WORDS;
     const { words } = this.#region;
-    for (let i = 0; i < SUBMISSION_WORDS; i++) {
-      words[target + i] = this.#commandWords[source + i] as number;
-    }
+    const commands = this.#commandWords;
+    for (let i = 0; i < SUBMISSION_WORDS; i++) words[target + i] = commands[source + i] as number;
     this.#unpublishedCount++;
   }
 

@@ -12,7 +12,7 @@ import { assert } from '../base/assert.ts';
 import { StoreError } from '../base/errors.ts';
 import { getU8, getU16, getU32, getU53 } from '../base/record.ts';
 import type { Bell } from '../memory/bell.ts';
-import { type Region, WORD_BYTES } from '../memory/region.ts';
+import { type Region, WORD_BYTES, WORD_SHIFT } from '../memory/region.ts';
 import { RING_FULL, RingConsumer, RingProducer } from '../memory/spsc-ring.ts';
 import { statusOfCommand } from './command-check.ts';
 import type { RegionLayout } from './geometry.ts';
@@ -136,7 +136,7 @@ export class HostQueue {
       throw new StoreError('protocol_violation', { unreadCompletions: this.queueDepth - wanted });
     }
     for (let i = 0; i < count; i++) {
-      this.takenTags[i] = this.#copyIn(ring.slotOffset(i) / WORD_BYTES);
+      this.takenTags[i] = this.#copyIn(ring.slotOffset(i) >>> WORD_SHIFT);
     }
     ring.consume(count);
     this.#inFlightCount = wanted;
@@ -229,7 +229,7 @@ export class HostQueue {
     const slot = this.#completions.claim();
     assert(slot !== RING_FULL, 'take reserved the slot');
     const { words } = this.#region;
-    const at = slot / WORD_BYTES;
+    const at = slot >>> WORD_SHIFT;
     const row = tag * SUBMISSION_WORDS + Submission.operation / WORD_BYTES;
     for (let i = 0; i < COMPLETION_WORDS; i++) words[at + i] = 0;
     words[at + Completion.tag / WORD_BYTES] = tag | (status << TAG_SHIFT);

@@ -10,6 +10,8 @@ import { assert } from '../base/assert.ts';
 
 /** The atomic words' size. Offsets of rings and pages are multiples of it. */
 export const WORD_BYTES = 4;
+/** Shifts a byte offset to a word index; on hot paths, where a division would leave the integers. */
+export const WORD_SHIFT = 2;
 
 export interface Region {
   /** The whole region as 32-bit words; every word that both sides touch goes through Atomics. */

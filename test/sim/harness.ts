@@ -162,13 +162,13 @@ export class SimRun {
   // Guests ---------------------------------------------------------------------------------------
 
   async #attachNewGuests(): Promise<void> {
-    const { guestCount, queueCount, queueDepth } = this.#profile;
+    const { guestCount, queueCount, queueDepth, sectorsMax } = this.#profile;
     this.#guests = [];
     const names = { nextVersion: () => this.#nextVersion++ };
     for (let i = 0; i < guestCount; i++) {
       const volume = this.#prng.pick(this.#changes.volumes);
       const prng = this.#prng.fork();
-      const parts = { model: this.#model, names, prng, queueCount, queueDepth };
+      const parts = { model: this.#model, names, prng, queueCount, queueDepth, sectorsMax };
       const guest = new SimGuest(`guest-${i}`, volume, parts);
       const session = { volume: volume.name, queueCount, queueDepth, graceMs: GRACE_MS, uid: 0 };
       const grant = await this.#pump(

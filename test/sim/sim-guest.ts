@@ -10,7 +10,7 @@ import { RequestFlag, RequestOp, TABLE_FULL } from '../../src/volumes/request-ta
 import type { SimStore } from './harness.ts';
 import { type Change, ModelViolation, type PoolModel, type VolumeModel } from './model.ts';
 import { fillSectors, makeScratch, versionOf, ZERO_VERSION } from './sector-data.ts';
-import { type Command, type CommandKind, SECTORS_MAX } from './workload.ts';
+import type { Command, CommandKind } from './workload.ts';
 
 const OPS: Readonly<Record<CommandKind, number>> = {
   write: RequestOp.WRITE,
@@ -20,7 +20,6 @@ const OPS: Readonly<Record<CommandKind, number>> = {
   flush: RequestOp.FLUSH,
 };
 
-const TAG_BYTES = SECTORS_MAX * SECTOR_BYTES;
 const EXTENTS_MAX = 3;
 
 interface Extent {
@@ -44,6 +43,16 @@ export interface Names {
   nextVersion(): number;
 }
 
+export interface GuestParts {
+  readonly model: PoolModel;
+  readonly names: Names;
+  readonly prng: Prng;
+  readonly queueCount: number;
+  readonly queueDepth: number;
+  /** Of the longest command. */
+  readonly sectorsMax: number;
+}
+
 export class SimGuest {
   readonly name: string;
   readonly volume: VolumeModel;
@@ -53,6 +62,7 @@ export class SimGuest {
   readonly #prng: Prng;
   readonly #queueCount: number;
   readonly #queueDepth: number;
+  readonly #tagBytes: number;
   readonly #area: Uint8Array;
   readonly #scratch = makeScratch();
   readonly #operations: number[];
@@ -61,11 +71,7 @@ export class SimGuest {
   readonly #waiting: number[] = [];
   #memory = -1;
 
-  constructor(
-    name: string,
-    volume: VolumeModel,
-    parts: { model: PoolModel; names: Names; prng: Prng; queueCount: number; queueDepth: number },
-  ) {
+  constructor(name: string, volume: VolumeModel, parts: GuestParts) {
     this.name = name;
     this.volume = volume;
     this.#model = parts.model;
@@ -74,7 +80,8 @@ export class SimGuest {
     this.#queueCount = parts.queueCount;
     this.#queueDepth = parts.queueDepth;
     this.#operations = new Array<number>(parts.queueCount).fill(0);
-    this.#area = new Uint8Array(parts.queueCount * parts.queueDepth * TAG_BYTES);
+    this.#tagBytes = parts.sectorsMax * SECTOR_BYTES;
+    this.#area = new Uint8Array(parts.queueCount * parts.queueDepth * this.#tagBytes);
   }
 
   get attached(): boolean {
@@ -220,7 +227,7 @@ export class SimGuest {
     const ends = [...new Set(cuts)].sort((a, b) => a - b).concat(byteLength);
     const lengths = ends.map((end, i) => end - (ends[i - 1] ?? 0));
     const extents = new Array<Extent>(lengths.length);
-    let offset = index * TAG_BYTES;
+    let offset = index * this.#tagBytes;
     for (const i of this.#prng.shuffle([...lengths.keys()])) {
       const pieceBytes = lengths[i] ?? 0;
       extents[i] = { offset, byteLength: pieceBytes };

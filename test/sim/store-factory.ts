@@ -9,6 +9,9 @@ import type { StoreFactory } from './harness.ts';
 /** Frames for a part of the volumes only, so that blocks leave the cache and come back. */
 const CACHES_BYTES: readonly number[] = [MIB, 4 * MIB];
 
+/** With few rows guests wait for each other's. */
+const REQUESTS_MAX: readonly number[] = [4, 128];
+
 function drawLimits(prng: Prng): Partial<LogLimits> {
   return {
     bufferCount: prng.pick([3, 4, 6]),
@@ -32,7 +35,9 @@ export function storeFactory(seed: number): StoreFactory {
     },
     openStore: (process, path, options) => {
       const cacheBytes = prng.pick(CACHES_BYTES);
-      return openStore(process, path, { ...options, cacheBytes }, { log: drawLimits(prng) });
+      const requestsMax = prng.pick(REQUESTS_MAX);
+      const limits = { log: drawLimits(prng) };
+      return openStore(process, path, { ...options, cacheBytes, requestsMax }, limits);
     },
   };
 }

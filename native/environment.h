@@ -1,6 +1,7 @@
 // What one JavaScript environment (the main thread or a worker) holds, and in which order it lets
-// go: event thread, disk queues, pollers, memory table. The queues go before the memory table,
-// because the kernel may write into registered memory until the last operation is reaped.
+// go: event thread, disk queues, files, pollers, memory table. The queues go first of these: the
+// kernel may write into registered memory until the last operation is reaped, and a file's lock
+// tells the next owner that none is in flight.
 #pragma once
 
 #include <node_api.h>
@@ -44,6 +45,8 @@ struct Environment {
   napi_env env;
   std::vector<Memory> memories;
   std::vector<std::unique_ptr<DiskQueue>> disk_queues;
+  // Opened here and not closed: a thread that is terminated must not keep a lock.
+  std::set<int> files;
   std::set<int> pollers;
   std::shared_ptr<EventThread> event_thread;
 };

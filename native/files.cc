@@ -30,11 +30,15 @@ constexpr int kAtEmptyPath = 0x1000;
 napi_value OpenFile(napi_env env, napi_callback_info info) {
   const Call<3> call(env, info);
   const std::string path = call.Text(0);
-  return call.ReturnCall(open(path.c_str(), call.Int(1) | O_CLOEXEC, call.Word(2)));
+  const int fd = open(path.c_str(), call.Int(1) | O_CLOEXEC, call.Word(2));
+  if (fd < 0) return call.ReturnInt(NegativeErrno());
+  call.environment().files.insert(fd);
+  return call.ReturnInt(fd);
 }
 
 napi_value CloseFd(napi_env env, napi_callback_info info) {
   const Call<1> call(env, info);
+  call.environment().files.erase(call.Int(0));
   return call.ReturnCall(close(call.Int(0)));
 }
 

@@ -22,6 +22,8 @@ void Environment::Close() {
   event_thread.reset();
   // Waits for operations in flight: they may still write into registered memory.
   disk_queues.clear();
+  for (const int file : files) close(file);
+  files.clear();
   for (const int poller : pollers) close(poller);
   pollers.clear();
   // The pins belong to the environment that is ending; it deletes them.

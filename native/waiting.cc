@@ -26,7 +26,7 @@ namespace {
 // a spin overshoots by a microsecond at most and the clock costs it a few percent.
 constexpr int kLooksPerClock = 32;
 
-// Doorbells that one wake-up drains; more wait for the next call, which returns at once.
+// Doorbells that one wake-up reports; more wait for the next call, which returns at once.
 constexpr int kPollerBatch = 64;
 
 enum WaitResult : int32_t { kChanged = 0, kWoken = 1, kTimeIsUp = 2 };
@@ -110,7 +110,9 @@ napi_value PollerCreate(napi_env env, napi_callback_info info) {
 napi_value PollerAdd(napi_env env, napi_callback_info info) {
   const Call<2> call(env, info);
   epoll_event event{};
-  event.events = EPOLLIN;
+  // Edge-triggered, so that nothing is read: a peer that shares the eventfd could drain it first
+  // after making it block, and the read would then wait for ever.
+  event.events = EPOLLIN | EPOLLET;
   event.data.fd = call.Int(1);
   return call.ReturnCall(epoll_ctl(call.Int(0), EPOLL_CTL_ADD, call.Int(1), &event));
 }
@@ -130,7 +132,6 @@ napi_value PollerWait(napi_env env, napi_callback_info info) {
   epoll_event events[kPollerBatch];
   const int count = epoll_wait(poller, events, kPollerBatch, 0);
   if (count < 0) return call.ReturnInt(errno == EINTR ? 0 : NegativeErrno());
-  for (int i = 0; i < count; i++) Drain(events[i].data.fd);
   return call.ReturnInt(count);
 }
 

@@ -51,7 +51,7 @@ export interface NativeAddon {
   runCopies(jobs: Uint32Array, count: number, crcs: Uint32Array): number;
 
   // files.cc: descriptors ----------------------------------------------------------------------
-  /** open(2) with O_CLOEXEC added. */
+  /** open(2) with O_CLOEXEC added. Closed by `closeFd` here, or when its environment ends. */
   openFile(path: string, flags: number, mode: number): number;
   closeFd(fd: number): number;
   duplicateFd(fd: number): number;

@@ -1,6 +1,7 @@
 /**
  * Files by descriptor, on the calling thread: cold paths only. The hot path's I/O is
- * `disk-queue.ts`. Descriptors are plain numbers, closed by whoever opened them.
+ * `disk-queue.ts`. Descriptors are plain numbers, closed by the thread that opened them, or when it
+ * ends: a thread that is terminated keeps no lock.
  */
 import { assert } from '../base/assert.ts';
 import { addon } from './load.ts';

@@ -87,8 +87,9 @@ export class Poller {
   }
 
   /**
-   * Sleeps until a doorbell of the set rings, at most `timeoutMs`, and resets those that did, at
-   * most 64 at a time; how many, 0 when time is up.
+   * Sleeps until doorbells of the set ring, at most `timeoutMs`; how many did, at most 64 at a time,
+   * 0 when time is up. Each ring ends one sleep; the doorbells are not reset, and nothing that a
+   * peer does to one can make this wait for longer.
    */
   wait(timeoutMs: number): number {
     assert(timeoutMs >= 0 && timeoutMs <= SLEEP_MS_MAX, 'a sleep is bounded');

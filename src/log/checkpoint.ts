@@ -85,7 +85,7 @@ export class Checkpointer {
   readonly #copiesMemory: number;
   readonly #info: PageInfo = { kind: 0, entryCount: 0, keyHigh: 0, keyBase: 0 };
   #stage = IDLE;
-  #syncCovers = false;
+  #syncCovers: boolean = false;
   /** Segments of the newest durable checkpoint, and of the one that is being written. */
   #oldSegments: readonly number[];
   #segments: number[] = [];

@@ -48,9 +48,9 @@ export class Committer {
   #writtenSequence: number;
   #unsyncedBytes = 0;
   #waitedCount = 0;
-  #syncing = false;
+  #syncing: boolean = false;
   #syncedSequence = 0;
-  #hurry = false;
+  #hurry: boolean = false;
   commitCount = 0;
   syncCount = 0;
   loggedBytes = 0;

@@ -45,11 +45,11 @@ export class Ids {
     return this.#nextTxn - 1;
   }
 
-  /** Whether an operation of any size may still take its ids. @hotpath */
+  /** Whether operations for which room was made together, two at most, may still take their ids. @hotpath */
   hasRoom(closedSequence: number): boolean {
     const { txnReserve, mbaReserve, sequenceReserve } = this.#reserves;
     return (
-      this.#nextTxn < txnReserve &&
+      this.#nextTxn + 1 < txnReserve &&
       this.#nextMba + OPERATION_BLOCKS_MAX <= mbaReserve &&
       closedSequence + COMMITS_MAX < sequenceReserve
     );

@@ -17,9 +17,17 @@ const LBAS = 200;
 
 const lba = fc.nat(LBAS - 1);
 const blockCount = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 150 }));
-const kind = fc.constantFrom('write' as const, 'write' as const, 'write' as const, 'discard' as const);
+const kind = fc.constantFrom(
+  'write' as const,
+  'write' as const,
+  'write' as const,
+  'discard' as const,
+);
 const action = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ do: fc.constant('append' as const), kind, lba, blockCount }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ do: fc.constant('append' as const), kind, lba, blockCount }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('step' as const), count: fc.nat(6) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('idle' as const) }) },
@@ -30,7 +38,10 @@ const action = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('losePower' as const) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('arm' as const), points: fc.integer({ min: 1, max: 60 }) }),
+    arbitrary: fc.record({
+      do: fc.constant('arm' as const),
+      points: fc.integer({ min: 1, max: 60 }),
+    }),
   },
 );
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;

@@ -75,7 +75,8 @@ const IDLE_TURNS_MAX = 20_000;
 const RECOVERIES_MAX = 4;
 const RECOVERY_POINTS_MAX = 80;
 
-type Ending = 'kill' | 'power' | 'bank' | 'close' | 'close-power';
+/** How a load ends. `fault`: a write or sync fails, and the process dies of it. */
+type Ending = 'kill' | 'power' | 'bank' | 'fault' | 'close' | 'close-power';
 
 export class SimRun {
   readonly machine: SimMachine;
@@ -213,11 +214,12 @@ export class SimRun {
     const { crashAt, commandCount } = this.#options;
     const ending = this.#drawEnding();
     if (crashAt !== undefined) this.machine.armCrash(crashAt);
+    else if (ending === 'fault') this.#armFault();
     else if (!ending.startsWith('close')) this.machine.armCrash(this.#prng.between(1, 300));
     const target = this.#prng.between(1, commandCount);
     const drains = ending.startsWith('close') || this.#prng.chance(0.2);
     try {
-      if (this.#prng.chance(0.2)) await this.#changeVolumes();
+      if (ending !== 'fault' && this.#prng.chance(0.2)) await this.#changeVolumes();
       await this.#loadCommands(target, drains);
       if (!ending.startsWith('close')) return ending;
       this.machine.disarmCrash();
@@ -225,10 +227,18 @@ export class SimRun {
       await this.#pump(this.#openStore.close());
       this.#model.completeRecovery();
     } catch (error) {
-      this.#requireCrash(error);
+      const failed = error instanceof StoreError && error.code === 'pool_failed';
+      if (ending !== 'fault' || !failed) this.#requireCrash(error);
     }
     this.machine.disarmCrash();
     return ending;
+  }
+
+  #armFault(): void {
+    const fault = this.#prng.chance(0.6) ? 'syncError' : 'writeError';
+    const skipCount = this.#prng.below(12);
+    for (const file of this.machine.disks.values()) file.faults.failOnce(fault, skipCount);
+    for (const guest of this.#guests) guest.expectsFailure = true;
   }
 
   #drawEnding(): Ending {
@@ -243,6 +253,8 @@ export class SimRun {
       'power',
       'power',
       'bank',
+      'fault',
+      'fault',
       'close',
       'close-power',
     ]);
@@ -262,10 +274,16 @@ export class SimRun {
       if (!busy) this.#passTime(idleTurns);
       if (idleTurns > IDLE_TURNS_MAX) throw new ModelViolation('the store makes no progress');
       if (turn % 16 === 0) await this.#turnOfEventLoop();
+      if (store.failed !== undefined) return this.#requireFault(store.failed);
       const inFlight = this.#guests.reduce((sum, guest) => sum + guest.inFlightCount, 0);
       if (submitted === target && inFlight === 0 && orphan === undefined) return;
     }
-    if (store.failed !== undefined) throw store.failed;
+  }
+
+  /** A store stops for good when its disk failed (R6), and only then. */
+  #requireFault(error: StoreError): void {
+    if (!this.#guests.some((guest) => guest.expectsFailure)) throw error;
+    this.#step();
   }
 
   #submitSome(countMax: number): number {
@@ -338,6 +356,8 @@ export class SimRun {
 
   async #recover(ending: Ending): Promise<void> {
     this.#kill();
+    for (const guest of this.#guests) guest.expectsFailure = false;
+    for (const file of this.machine.disks.values()) file.faults.cancel();
     const lost = { power: ending.endsWith('power'), bank: false };
     if (lost.power) this.#losePower();
     if (ending === 'bank') {

@@ -47,6 +47,11 @@ export class FaultPlan {
     this.#asked.set(fault, skipCount);
   }
 
+  /** Takes back what `failOnce` asked for and did not come to pass. */
+  cancel(): void {
+    this.#asked.clear();
+  }
+
   /** Whether this operation goes wrong. Ask once per operation and fault. */
   strikes(fault: Fault): boolean {
     const skipCount = this.#asked.get(fault);

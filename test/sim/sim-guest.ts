@@ -2,7 +2,7 @@
  * A guest of the simulated host. Its memory and its commands in flight outlive the host: after a
  * restart it attaches again and submits what has no completion, under the same numbers (R25).
  */
-import { codeOf, STATUS_OK } from '../../src/base/errors.ts';
+import { codeOf, STATUS_OK, statusOf } from '../../src/base/errors.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import { SECTOR_BYTES } from '../../src/base/units.ts';
 import type { SessionGrant } from '../../src/store/store.ts';
@@ -21,6 +21,7 @@ const OPS: Readonly<Record<CommandKind, number>> = {
 };
 
 const EXTENTS_MAX = 3;
+const POOL_FAILED = statusOf('pool_failed');
 
 interface Extent {
   readonly offset: number;
@@ -57,6 +58,8 @@ export class SimGuest {
   readonly name: string;
   readonly volume: VolumeModel;
   grant: SessionGrant | undefined;
+  /** A disk was told to fail: commands that end with `pool_failed` stay unanswered. */
+  expectsFailure = false as boolean;
   readonly #model: PoolModel;
   readonly #names: Names;
   readonly #prng: Prng;
@@ -159,6 +162,7 @@ export class SimGuest {
     const status = requests.status[row] ?? -1;
     const resultBytes = requests.resultBytes[row] ?? -1;
     requests.release(row);
+    if (this.expectsFailure && status === POOL_FAILED) return;
     this.#inFlight.delete(index);
     const { command, change, submittedAt } = inFlight;
     if (status !== STATUS_OK) {

@@ -56,7 +56,7 @@ function serve(options: EchoOptions): number[] {
     }
     queue.publish();
     if (count > 0) spins = 0;
-    if (spins < options.spinCount) continue;
+    if (ended || spins < options.spinCount) continue;
     spins = 0;
     const result = park(parkable, sleeper, 1000);
     parks[result] = (parks[result] as number) + 1;

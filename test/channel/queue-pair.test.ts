@@ -8,7 +8,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { statusOf } from '../../src/base/errors.ts';
 import { NO_TAG } from '../../src/channel/guest-queue.ts';
-import { Opcode, SubmissionFlag } from '../../src/channel/protocol.ts';
+import { Completion, Opcode, SubmissionFlag } from '../../src/channel/protocol.ts';
+import { RING_HEADER_BYTES } from '../../src/memory/spsc-ring.ts';
 import { makePair, reapAll } from './queue-pair.ts';
 
 describe('queue pair', () => {
@@ -110,7 +111,7 @@ describe('queue pair', () => {
 
   it('puts back what has no answer, oldest first, and takes what was answered as answered', () => {
     const { guest, host, makeHost, hostBell } = makePair();
-    const order = [7, 6, 5, 4, 3].map(() => guest.claimTag());
+    const order = Array.from({ length: 5 }, () => guest.claimTag()).reverse();
     for (const tag of order) {
       guest.encodeTransfer(tag, Opcode.WRITE, 0, tag, tag * 512, 512);
       guest.submit(tag);
@@ -155,6 +156,46 @@ describe('queue pair', () => {
     expect(guest.inFlightCount).toBe(0);
     for (const tag of tags) guest.releaseTag(tag);
     expect(guest.freeCount).toBe(8);
+  });
+});
+
+describe('a host that answers what was not asked', () => {
+  const LITTLE_ENDIAN = true;
+  const VIOLATION = expect.objectContaining({ code: 'protocol_violation' });
+  /** Two commands answered, the second one's answer changed before the guest reads it. */
+  const answered = (...changes: readonly (readonly [offset: number, value: number])[]) => {
+    const { guest, host, region, layout } = makePair();
+    for (let i = 0; i < 2; i++) {
+      const tag = guest.claimTag();
+      guest.encode(tag, Opcode.NOP, 0, 0, 0);
+      guest.submit(tag);
+    }
+    guest.publish();
+    host.take(2);
+    host.complete(0, 0, 0);
+    host.complete(1, 0, 0);
+    host.publish();
+    const ring = layout.queues[1]?.completionOffset as number;
+    const slot = ring + RING_HEADER_BYTES + Completion.byteLength;
+    for (const [offset, value] of changes) {
+      region.view.setUint16(slot + offset, value, LITTLE_ENDIAN);
+    }
+    return guest;
+  };
+
+  it.each([
+    ['one tag twice', Completion.tag, 0],
+    ['a tag that is free', Completion.tag, 5],
+    ['a tag beyond the queue', Completion.tag, 64],
+    ['another operation', Completion.operation, 3],
+    ['an operation far beyond', Completion.operation + 6, 1],
+  ])('is noticed: %s', (_, offset, value) => {
+    expect(() => answered([offset, value]).reap(8)).toThrow(VIOLATION);
+  });
+
+  it('is noticed: one answer twice', () => {
+    const guest = answered([Completion.tag, 0], [Completion.operation, 1]);
+    expect(() => guest.reap(8)).toThrow(VIOLATION);
   });
 });
 

@@ -31,10 +31,10 @@ export class Journal {
   readonly #unitCount: number;
   readonly #seed: number;
   readonly #checksums: Checksums;
-  #published = 0;
-  #retired = 0;
+  #published: number;
+  #retired: number;
 
-  /** Over a new bank whose header is written and whose counts are zero. */
+  /** Over a new bank whose header is written and whose two counts are equal: zero, but for tests. */
   constructor(bank: Uint8Array, geometry: BankGeometry, seed: number, checksums: Checksums) {
     this.#bytes = bank;
     this.#view = new DataView(bank.buffer, bank.byteOffset, bank.byteLength);
@@ -42,6 +42,8 @@ export class Journal {
     this.#unitCount = geometry.journalUnits;
     this.#seed = seed;
     this.#checksums = checksums;
+    this.#published = loadWord(this.#words, PUBLISHED_WORD);
+    this.#retired = this.#published;
   }
 
   /** A u32: everything below it is published. @hotpath */

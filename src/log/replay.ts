@@ -61,8 +61,9 @@ export class Replay implements Places {
   }
 
   /**
-   * Replays what the bank has beyond the chain, after writing its blocks to the pool. They are not
-   * synced yet.
+   * Writes all blocks of the bank to the pool, then replays what it has beyond the chain. They are
+   * not synced yet. Blocks of commits that the chain has are written again: if a sync failed, the
+   * disk may show them now and lose them later, whatever a next sync says (R2, R6).
    *
    * @throws StoreError `pool_corrupt` if commits are missing between chain and bank.
    */
@@ -70,24 +71,24 @@ export class Replay implements Places {
     const { bytes } = bank.file;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (const frame of bank.frames) {
-      const places: [at: number, txn: number, firstBlock: number, blockCount: number][] = [];
-      forEachOperation(view, frame.entriesAt, frame.entryCount, (...place) => {
-        if (place[1] > this.#txn) places.push(place);
+      const { segment, firstBlock } = frame;
+      const places: [at: number, txn: number, block: number, blockCount: number][] = [];
+      let frameBlocks = 0;
+      forEachOperation(view, frame.entriesAt, frame.entryCount, (at, txn, block, blockCount) => {
+        frameBlocks += blockCount;
+        if (txn > this.#txn) places.push([at, txn, block, blockCount]);
       });
+      await restorePayload(disk, kernels, bank, this.#geometry, frame, firstBlock, frameBlocks);
       const first = places[0];
-      const last = places.at(-1);
-      if (first === undefined || last === undefined) continue;
+      if (first === undefined) continue;
       if (first[1] !== this.#txn + 1) {
         const details = { structure: 'log', lastTxn: this.#txn, bankTxn: first[1] };
         throw new StoreError('pool_corrupt', { ...details, reason: 'commits before the bank' });
       }
-      this.#touch(frame.segment);
-      const from = frame.firstBlock + first[2];
-      const blockCount = last[2] + last[3] - first[2];
-      await restorePayload(disk, kernels, bank, this.#geometry, frame, from, blockCount);
-      const firstPba = firstPbaOf(this.#geometry, frame.segment) + frame.firstBlock;
-      for (const [at, txn, firstBlock, count] of places) {
-        this.#replay(bytes, view, at, txn, frame.segment, firstPba + firstBlock, count);
+      this.#touch(segment);
+      const firstPba = firstPbaOf(this.#geometry, segment) + firstBlock;
+      for (const [at, txn, block, blockCount] of places) {
+        this.#replay(bytes, view, at, txn, segment, firstPba + block, blockCount);
       }
     }
   }

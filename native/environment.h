@@ -48,6 +48,8 @@ struct Environment {
   // Opened here and not closed: a thread that is terminated must not keep a lock.
   std::set<int> files;
   std::set<int> pollers;
+  // Where `readClock` puts the time. Null until `openClock`; the array is kept from collection.
+  double* clock_us = nullptr;
   std::shared_ptr<EventThread> event_thread;
 };
 

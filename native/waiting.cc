@@ -99,6 +99,22 @@ napi_value WaitWord(napi_env env, napi_callback_info info) {
   return call.ReturnInt(kWoken);
 }
 
+napi_value OpenClock(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  napi_ref pin = nullptr;
+  napi_create_reference(env, call.Value(0), 1, &pin);
+  call.environment().clock_us = call.Elements<double>(0, 1);
+  return nullptr;
+}
+
+// No argument and no result: the call then makes nothing on the heap.
+napi_value ReadClock(napi_env env, napi_callback_info info) {
+  double* clock_us = Call<0>(env, info).environment().clock_us;
+  Require(clock_us != nullptr, "the clock was opened");
+  *clock_us = static_cast<double>(NowNs()) / 1000;
+  return nullptr;
+}
+
 napi_value PollerCreate(napi_env env, napi_callback_info info) {
   const Call<0> call(env, info);
   const int poller = epoll_create1(EPOLL_CLOEXEC);
@@ -149,6 +165,7 @@ std::span<const Export> WaitingExports() {
       {"eventCreate", EventCreate},   {"eventSignal", EventSignal},   {"eventDrain", EventDrain},
       {"waitWord", WaitWord},         {"pollerCreate", PollerCreate}, {"pollerAdd", PollerAdd},
       {"pollerRemove", PollerRemove}, {"pollerWait", PollerWait},     {"pollerClose", PollerClose},
+      {"openClock", OpenClock},       {"readClock", ReadClock},
   };
   return kExports;
 }

@@ -105,6 +105,10 @@ export interface NativeAddon {
     fd: number,
     timeoutMs: number,
   ): number;
+  /** From here on `readClock` of this environment writes into element 0. Once. */
+  openClock(out: Float64Array): void;
+  /** Monotonic microseconds from an arbitrary start. Allocates nothing, not even the number. */
+  readClock(): void;
   /** An epoll set of eventfds for one sleeping thread. */
   pollerCreate(): number;
   pollerAdd(poller: number, fd: number): number;

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addBenchCommand } from './bench-command.ts';
+import { addCheckCommand } from './check-command.ts';
 import { addHostCommand } from './host-command.ts';
 import { formatError } from './output.ts';
 import { addPoolCommands } from './pool-commands.ts';
@@ -28,6 +29,7 @@ function createProgram(): Command {
   addHostCommand(program);
   const volume = addVolumeCommands(program);
   addTransferCommands(volume);
+  addCheckCommand(program);
   addStatCommand(program);
   addBenchCommand(program);
   return program;

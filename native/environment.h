@@ -48,8 +48,9 @@ struct Environment {
   // Opened here and not closed: a thread that is terminated must not keep a lock.
   std::set<int> files;
   std::set<int> pollers;
-  // Where `readClock` puts the time. Null until `openClock`; the array is kept from collection.
+  // Where `readClock` puts the time. Null until `openClock`; the pin keeps the array.
   double* clock_us = nullptr;
+  napi_ref clock_pin = nullptr;
   std::shared_ptr<EventThread> event_thread;
 };
 

@@ -100,11 +100,19 @@ napi_value WaitWord(napi_env env, napi_callback_info info) {
 }
 
 napi_value OpenClock(napi_env env, napi_callback_info info) {
-  const Call<1> call(env, info);
-  napi_ref pin = nullptr;
-  napi_create_reference(env, call.Value(0), 1, &pin);
-  call.environment().clock_us = call.Elements<double>(0, 1);
-  return nullptr;
+  Environment& environment = Call<0>(env, info).environment();
+  napi_value array = nullptr;
+  if (environment.clock_pin != nullptr) {
+    napi_get_reference_value(env, environment.clock_pin, &array);
+    return array;
+  }
+  napi_value buffer = nullptr;
+  void* data = nullptr;
+  napi_create_arraybuffer(env, sizeof(double), &data, &buffer);
+  napi_create_typedarray(env, napi_float64_array, 1, buffer, 0, &array);
+  napi_create_reference(env, array, 1, &environment.clock_pin);
+  environment.clock_us = static_cast<double*>(data);
+  return array;
 }
 
 // No argument and no result: the call then makes nothing on the heap.

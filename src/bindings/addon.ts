@@ -105,8 +105,8 @@ export interface NativeAddon {
     fd: number,
     timeoutMs: number,
   ): number;
-  /** From here on `readClock` of this environment writes into element 0. Once. */
-  openClock(out: Float64Array): void;
+  /** The array into whose element 0 `readClock` writes; the same at each call. */
+  openClock(): Float64Array;
   /** Monotonic microseconds from an arbitrary start. Allocates nothing, not even the number. */
   readClock(): void;
   /** An epoll set of eventfds for one sleeping thread. */
@@ -114,8 +114,8 @@ export interface NativeAddon {
   pollerAdd(poller: number, fd: number): number;
   pollerRemove(poller: number, fd: number): number;
   /**
-   * Blocks the thread until an eventfd of the set is signalled; drains those, at most 64 in one
-   * call; how many there were, or 0 when time is up.
+   * Blocks the thread until eventfds of the set are signalled; how many were, at most 64 in one
+   * call, or 0 when time is up. Edge-triggered: each signal is reported once and none is drained.
    */
   pollerWait(poller: number, timeoutMs: number): number;
   /** The end of the environment closes the rest. */

@@ -1,7 +1,6 @@
 import { addon } from './load.ts';
 
-const time = new Float64Array(1);
-let opened = false;
+let time: Float64Array | undefined;
 
 /**
  * Monotonic microseconds from an arbitrary start. Unlike `performance.now`, whose result is 16
@@ -12,10 +11,7 @@ let opened = false;
  */
 export function monotonicUs(): number {
   const native = addon();
-  if (!opened) {
-    native.openClock(time);
-    opened = true;
-  }
+  time ??= native.openClock();
   native.readClock();
   return time[0] as number;
 }

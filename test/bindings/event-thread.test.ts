@@ -126,6 +126,31 @@ const CHILD = `
 `;
 
 describe('the event thread', () => {
+  it('delivers no event of a watch that ended, though its token is used again', () => {
+    // The addon's own promise: above it, tokens are never used again. Sleeping lets the event get
+    // under way before the watch ends; if it did not, the test shows less, but fails for nothing.
+    const result = runChild(`
+      const [first, second, last] = [0, 0, 0].map(() => addon.eventCreate());
+      addon.watchStart((token) => {
+        console.log('called', token);
+        if (token === 2) addon.watchStop();
+      });
+      addon.watchHold(true);
+      const dawdle = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      addon.watchAdd(first, 1, 1);
+      addon.watchAdd(second, 3, 1);
+      addon.eventSignal(first);
+      addon.eventSignal(second);
+      dawdle();
+      addon.watchRemove(first, 1);
+      addon.watchRemove(second, 3);
+      addon.eventDrain(first);
+      addon.watchAdd(first, 1, 1);
+      addon.watchAdd(last, 2, 1);
+      addon.eventSignal(last);`);
+    expect(result).toEqual({ status: 0, signal: null, stdout: 'called 2\n', stderr: '' });
+  });
+
   it('keeps its process alive while held, and only then', () => {
     const held = runChild(`${CHILD} addon.watchHold(true);
       function after() { addon.watchHold(false); }`);

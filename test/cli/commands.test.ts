@@ -156,6 +156,7 @@ describe('errors', () => {
   });
 });
 
+// Last, because afterwards no host can open the pool.
 describe('check', () => {
   it('finds nothing wrong in a pool closed in order, and what is wrong in a damaged one', async () => {
     expect(await stopHost()).toBe(0);
@@ -165,8 +166,7 @@ describe('check', () => {
     damage(pool);
     const damaged = logflume('check', pool);
     expect(damaged.status).toBe(1);
-    expect(damaged.out + damaged.err).toMatch(/checksum|damage|does not match/);
-    await startHost();
+    expect(damaged.out).toMatch(/^damage: .*(checksum|does not match)/m);
   });
 });
 

@@ -15,7 +15,7 @@ import { checkBlocks, type MappedBlocks, type SegmentVerifier } from './check-bl
 import { loadCheckpoint } from './checkpoint-load.ts';
 import { PoolReader } from './pool-reader.ts';
 import { Replay } from './replay.ts';
-import { RollForward } from './roll-forward.ts';
+import { RollForward, requireNoLaterLog } from './roll-forward.ts';
 import { SegmentTable } from './segment-table.ts';
 import type { LogClient } from './sources.ts';
 import { chooseSuperblock, readSuperblocks, requireFeatures, requireSize } from './superblocks.ts';
@@ -162,14 +162,20 @@ async function checkLog(
   geometry: Geometry,
   table: SegmentTable,
 ): Promise<number> {
-  if ((superblock.flags & SuperblockFlag.clean) !== 0) return 0;
   const { disk, platform, client, findings } = context;
   const reader = new PoolReader(disk, platform.kernels);
   const { generation, cutTxn } = superblock;
+  if ((superblock.flags & SuperblockFlag.clean) !== 0) {
+    table.settle(new Set([superblock.headSegment]));
+    await requireNoLaterLog(reader, geometry, superblock, table.nextFree);
+    return 0;
+  }
   const replay = new Replay(geometry, table, client, generation, cutTxn);
   const chain = new RollForward(reader, geometry, superblock);
   const end = await chain.run((commit) => replay.replayCommit(commit));
   const text = `ends after commit ${end.sequence}: ${end.reason} segment=${end.segment} block=${end.block}`;
   findings.push({ severity: 'note', structure: 'log', text });
+  table.settle(replay.touched.add(superblock.headSegment));
+  await requireNoLaterLog(reader, geometry, superblock, table.nextFree);
   return end.commitCount;
 }

@@ -22,7 +22,7 @@ import { LOG_LIMITS, type LogLimits } from './limits.ts';
 import { Log } from './log.ts';
 import { PoolReader } from './pool-reader.ts';
 import { Replay } from './replay.ts';
-import { RollForward } from './roll-forward.ts';
+import { RollForward, requireNoLaterLog } from './roll-forward.ts';
 import { SegmentTable } from './segment-table.ts';
 import type { LogClient } from './sources.ts';
 import {
@@ -82,7 +82,7 @@ export async function openLog(
     const announced = await announceBank(platform, disk, chosen);
     const bank = makeBank(platform, announced, geometry, limits);
     try {
-      const parts = { platform, disk, client, limits, geometry, announced, bank };
+      const parts = { platform, disk, client, limits, geometry, superblock, announced, bank };
       const opened = await recover(parts, found);
       removeBank(platform, superblock.poolId, superblock.bankId);
       return opened;
@@ -163,27 +163,30 @@ interface RecoverParts {
   readonly client: LogClient;
   readonly limits: LogLimits;
   readonly geometry: Geometry;
+  /** The one that was chosen: what lies on the disk is judged by its generation. */
+  readonly superblock: Superblock;
   readonly announced: Superblock;
   readonly bank: Bank;
 }
 
 async function recover(parts: RecoverParts, found: BankSearch): Promise<OpenedLog> {
-  const { platform, disk, client, limits, geometry, announced, bank } = parts;
+  const { platform, disk, client, limits, geometry, superblock, announced, bank } = parts;
   const reader = new PoolReader(disk, platform.kernels);
   const table = new SegmentTable(geometry.segmentCount, geometry.segmentBlocks);
-  const root = await loadCheckpoint(reader, announced, geometry, table, client);
-  const replay = new Replay(geometry, table, client, announced.generation, announced.cutTxn);
-  replay.touched.add(announced.headSegment);
-  const wasClean = (announced.flags & SuperblockFlag.clean) !== 0;
+  const root = await loadCheckpoint(reader, superblock, geometry, table, client);
+  const replay = new Replay(geometry, table, client, announced.generation, superblock.cutTxn);
+  replay.touched.add(superblock.headSegment);
+  const wasClean = (superblock.flags & SuperblockFlag.clean) !== 0;
   let commitCount = 0;
   if (!wasClean) {
-    const chain = new RollForward(reader, geometry, announced);
+    const chain = new RollForward(reader, geometry, superblock);
     const end = await chain.run((commit) => replay.replayCommit(commit));
     commitCount = end.commitCount;
   }
   const chainOperations = replay.operationCount;
   if (found.bank !== undefined) await replay.replayBank(found.bank, disk, platform.kernels);
   table.settle(replay.touched);
+  await requireNoLaterLog(reader, geometry, superblock, table.nextFree);
   await disk.sync();
   const log = new Log({
     ...{ platform, disk, geometry, limits, table, bank, source: client },

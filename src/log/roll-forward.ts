@@ -123,7 +123,7 @@ export class RollForward {
     if (typeof header === 'string') return header;
     if (header.commitSequence !== this.#expected) return `sequence ${header.commitSequence}`;
     if (header.previousChecksum !== this.#previousChecksum) return 'follows another commit';
-    const { poolId: _, generation } = this.#superblock;
+    const { generation } = this.#superblock;
     if (header.generation > generation) {
       throw this.#corrupt(
         place,
@@ -279,8 +279,37 @@ export class RollForward {
   #corrupt(place: Place, reason: string): StoreError {
     const { segment, block } = place;
     const sequence = this.#expected;
-    return new StoreError('pool_corrupt', { structure: 'log', segment, block, sequence, reason });
+    // A commit that cannot be read may as well have been the first of the next segment.
+    const nextSegment = this.#nextSegment;
+    const details = { structure: 'log', segment, block, nextSegment, sequence, reason };
+    return new StoreError('pool_corrupt', details);
   }
+}
+
+/**
+ * Whether a later life of the pool left commits behind. The log of a life starts in the segment
+ * that is free first, with a sequence above the reserve of before. If superblocks of that life rot
+ * away, the one before would silently bring the past back; these commits tell (R10).
+ *
+ * @throws StoreError `pool_corrupt` naming segment and sequence.
+ */
+export async function requireNoLaterLog(
+  reader: PoolReader,
+  geometry: Geometry,
+  superblock: Superblock,
+  segment: number,
+): Promise<void> {
+  if (segment === NO_SEGMENT) return;
+  const { poolId, sequenceReserve } = superblock;
+  const { segmentBlocks } = geometry;
+  const pba = firstPbaOf(geometry, segment);
+  const at = await reader.read(pba, segmentBlocks);
+  const place = { segment, block: 0, pba, poolId, segmentBlocks };
+  const header = decodePartial(reader.bytes, at, place, reader.kernels);
+  if (typeof header === 'string' || header.commitSequence < sequenceReserve) return;
+  const sequence = header.commitSequence;
+  const reason = `the log went on under a later superblock, of generation ${header.generation}`;
+  throw new StoreError('pool_corrupt', { structure: 'log', segment, sequence, reason });
 }
 
 /** The sums of the blocks that entries of a checked shape store, in order. */

@@ -112,14 +112,20 @@ export class SegmentTable {
   /** A free segment, now `open` or `map`; `NO_SEGMENT` if there is none. */
   allocate(state: typeof open | typeof map, generation: number): number {
     if (this.#freeCount === 0) return NO_SEGMENT;
-    let segment = this.#cursor;
-    while (this.#now.state[segment] !== free) {
-      segment = segment + 1 < this.segmentCount ? segment + 1 : 0;
-      assert(segment !== this.#cursor, 'the count of free segments is right');
-    }
+    const segment = this.nextFree;
     this.#cursor = segment + 1 < this.segmentCount ? segment + 1 : 0;
     this.#reset(segment, state, generation);
     this.#freeCount--;
+    return segment;
+  }
+
+  /** What the next `allocate` gives, in an opened table that is not changed meanwhile. */
+  get nextFree(): number {
+    if (this.#freeCount === 0) return NO_SEGMENT;
+    let segment = this.#cursor;
+    while (this.#now.state[segment] !== free) {
+      segment = segment + 1 < this.segmentCount ? segment + 1 : 0;
+    }
     return segment;
   }
 

@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly crashAt?: number;
   /** With `crashAt`: what is lost. */
   readonly ending?: 'kill' | 'power';
+  /** Pools of a few segments, which fill up. */
+  readonly smallPool?: boolean;
 }
 
 export interface RunReport {
@@ -66,6 +68,7 @@ export interface RunReport {
 const POOL_PATH = 'pool';
 /** Room for a segment that stays alive at each open: nothing moves data out of old ones yet. */
 const POOLS_BYTES: readonly number[] = [96 * MIB, 128 * MIB, 512 * MIB];
+const SMALL_POOLS_BYTES: readonly number[] = [32 * MIB, 40 * MIB];
 const SEGMENT_BYTES = 2 * MIB;
 /** Longer than any run, in virtual time. */
 const GRACE_MS = 3_600_000;
@@ -107,7 +110,8 @@ export class SimRun {
 
   /** @throws ModelViolation and whatever the code under test throws. */
   async run(): Promise<RunReport> {
-    const sizeBytes = this.#prng.pick(POOLS_BYTES);
+    const sizes = this.#options.smallPool === true ? SMALL_POOLS_BYTES : POOLS_BYTES;
+    const sizeBytes = this.#prng.pick(sizes);
     const options = { sizeBytes, segmentBytes: SEGMENT_BYTES };
     await this.#factory.createPool(this.#process, POOL_PATH, options);
     await this.#open({});

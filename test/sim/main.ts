@@ -2,7 +2,7 @@
  * `npm run sim -- [--seed N] [--runs N] [--rounds N] [--commands N] [--points] [--full] [--mutants]`
  *
  * Runs simulated histories, and ends with status 1 at the first that the contract does not allow,
- * printing how to see it again. `--points` crashes at every point of each seed's load instead;
+ * printing how to see it again. `--small-pools` takes pools that fill up. `--points` crashes at every point of each seed's load instead;
  * `--full` does both, as often as a release asks. `--mutants` plants bugs and expects each found.
  */
 import { parseArgs } from 'node:util';
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     ending: { type: 'string', default: 'kill' },
     points: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
+    'small-pools': { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     only: { type: 'string' },
   },
@@ -48,6 +49,7 @@ function effortOf(commandCount: number): Effort {
   return {
     roundCount: Number(values.rounds),
     commandCount: Number(values.commands ?? commandCount),
+    smallPool: values['small-pools'],
   };
 }
 

@@ -5,6 +5,7 @@ import { type RunReport, SimRun, type StoreFactory } from './harness.ts';
 export interface Effort {
   readonly roundCount: number;
   readonly commandCount: number;
+  readonly smallPool?: boolean;
 }
 
 /** What a finding is replayed with. */
@@ -24,6 +25,8 @@ export interface SweepReport {
   commandCount: number;
   crashCount: number;
   powerLossCount: number;
+  /** Of the last run: equal for equal runs. */
+  traceHash: number;
 }
 
 /** A crash so far ahead that none comes: to count the points. */
@@ -31,8 +34,10 @@ const NEVER = 1_000_000_000;
 
 /** The command line that runs a place again. */
 export function replayCommand({ seed, crashAt, ending }: Place, effort: Effort): string {
-  const { roundCount, commandCount } = effort;
-  const base = `npm run sim -- --seed ${seed} --rounds ${roundCount} --commands ${commandCount}`;
+  const { roundCount, commandCount, smallPool = false } = effort;
+  const small = smallPool ? ' --small-pools' : '';
+  const counts = `--rounds ${roundCount} --commands ${commandCount}`;
+  const base = `npm run sim -- --seed ${seed} ${counts}${small}`;
   return crashAt === undefined ? base : `${base} --crash-at ${crashAt} --ending ${ending}`;
 }
 
@@ -42,6 +47,7 @@ export class Sweep {
     commandCount: 0,
     crashCount: 0,
     powerLossCount: 0,
+    traceHash: 0,
   };
   readonly #factoryOf: (seed: number) => StoreFactory;
   readonly #effort: Effort;
@@ -72,14 +78,20 @@ export class Sweep {
 
   async #attempt(place: Place): Promise<RunReport | { error: unknown }> {
     const roundCount = place.crashAt === undefined ? this.#effort.roundCount : 1;
-    const { commandCount } = this.#effort;
+    const { commandCount, smallPool = false } = this.#effort;
     try {
-      const run = new SimRun(this.#factoryOf(place.seed), { ...place, roundCount, commandCount });
+      const run = new SimRun(this.#factoryOf(place.seed), {
+        ...place,
+        roundCount,
+        commandCount,
+        smallPool,
+      });
       const report = await run.run();
       this.report.runCount += 1;
       this.report.commandCount += report.commandCount;
       this.report.crashCount += report.crashCount;
       this.report.powerLossCount += report.powerLossCount;
+      this.report.traceHash = report.traceHash;
       return report;
     } catch (error) {
       return { error };

@@ -22,6 +22,8 @@ const ROUNDS = 8;
 /** Each planted bug must be found within so many runs. */
 const MUTANT_RUNS = 600;
 const PROGRESS_RUNS = 100;
+/** Of what a search found. */
+const LINE_LENGTH_MAX = 120;
 
 const { values } = parseArgs({
   options: {
@@ -119,7 +121,8 @@ function searchMutants(): boolean {
     const args = ['--seed', values.seed, '--runs', runs];
     const { found, output } = searchMutant(process.cwd(), mutant, args);
     const seed = /^seed (\d+): (.*)/m.exec(output);
-    const says = seed === null ? output.trim().split('\n').at(-1) : `seed ${seed[1]}: ${seed[2]}`;
+    const line = seed === null ? (output.trim().split('\n').at(-1) ?? '') : seed[0];
+    const says = line.slice(0, LINE_LENGTH_MAX);
     say(`${found ? 'found ' : 'MISSED'} ${mutant.rule} ${mutant.name} (${says})`);
     if (!found) missedCount += 1;
   }

@@ -19,10 +19,11 @@ export const HEAD_WAITS = -1;
 /** `advance`: only what is kept back is left. */
 export const HEAD_FULL = -2;
 
-/** Segments beyond the next checkpoint's pages: it grows while its cut is waited for. */
-const RESERVE_SLACK_SEGMENTS = 2;
-/** Kept back from user data, so that discards can still be logged when writes are refused. */
-const RESERVE_FOR_FREEING_SEGMENTS = 1;
+/**
+ * Kept back from user data beyond the next checkpoint's pages: those grow while the segment is
+ * filled, and discards must still be logged when writes are refused, or nothing would ever help.
+ */
+const DATA_RESERVE_SEGMENTS = 3;
 
 export class Head {
   readonly #table: SegmentTable;
@@ -68,15 +69,24 @@ export class Head {
   get second(): number {
     return this.#second;
   }
-  /** Free segments beyond those kept back, the second preallocated one included. */
+  /** Segments that user data may still go on in. */
   get spareCount(): number {
-    const preallocated = this.#second === NO_SEGMENT ? 0 : 1;
-    return this.#table.freeCount + preallocated - this.#reserve;
+    return this.#availableCount - this.#reserve;
+  }
+
+  get #availableCount(): number {
+    return this.#table.freeCount + (this.#second === NO_SEGMENT ? 0 : 1);
   }
 
   /** Whether the head could move on now, for user data or for what frees space. */
   canAdvance(forData: boolean): boolean {
-    return this.spareCount > (forData ? RESERVE_FOR_FREEING_SEGMENTS : 0);
+    if (forData) return this.spareCount > 0;
+    return this.#availableCount > this.#checkpointSegments();
+  }
+
+  #checkpointSegments(): number {
+    const pages = this.#checkpointPagesMax() + this.#table.pageCount + 1;
+    return Math.ceil(pages / this.#geometry.segmentBlocks);
   }
 
   /** Seals the head, whose last commit is `lastSequence`, and goes on in the next segment. */
@@ -103,9 +113,7 @@ export class Head {
 
   /** Computes what is kept back, and preallocates a second segment if more than that is free. */
   #prepare(generation: number): void {
-    const pages = this.#checkpointPagesMax() + this.#table.pageCount + 1;
-    const segments = Math.ceil(pages / this.#geometry.segmentBlocks);
-    this.#reserve = segments + RESERVE_SLACK_SEGMENTS;
+    this.#reserve = this.#checkpointSegments() + DATA_RESERVE_SEGMENTS;
     if (this.#table.freeCount <= this.#reserve) return;
     this.#second = this.#table.allocate(SegmentState.open, generation);
   }

@@ -48,7 +48,7 @@ export interface BlockMap {
   mbaAt(entry: number): number;
   /** Maps a block, or maps it elsewhere; returns its entry. @hotpath */
   set(space: number, lba: number, pba: number, sum: number, mba: number): number;
-  /** Sets the sum of an entry if it is still at this place. @hotpath */
+  /** Sets the sum of an entry, its 32 bits signed or not, if it is still at this place. @hotpath */
   setSum(entry: number, pba: number, sum: number): void;
   /**
    * Unmaps [firstLba, firstLba + blockCount), at most about `workMax` blocks of it in this call,

@@ -86,7 +86,8 @@ export class Turn {
     const { map } = this.#parts;
     const { sums } = this.#parts.log.copies;
     for (let i = 0; i < this.#sumCount; i++) {
-      const sum = sums[this.#sumRow[i] as number] as number;
+      // As a signed number it stays a small integer; half of the unsigned ones would be allocated.
+      const sum = (sums[this.#sumRow[i] as number] as number) | 0;
       map.setSum(this.#sumEntry[i] as number, this.#sumPba[i] as number, sum);
     }
     this.#sumCount = 0;

@@ -5,13 +5,14 @@
  * Started with the first port, and only where the reactor sleeps on eventfds. It costs a ring that
  * wakes a sleeping reactor one more thread switch, and a spinning one nothing.
  */
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { signalEvent } from '../src/bindings/waiting.ts';
 import { NotifySleeper, SLEEP_MS_MAX, WOKEN } from '../src/memory/bell.ts';
 import type { BellBridgeData } from './bell-bridge.ts';
 
 const { words, target } = workerData as BellBridgeData;
 const sleeper = new NotifySleeper(words, 0);
+parentPort?.postMessage('ready');
 
 for (;;) {
   if (sleeper.sleep(SLEEP_MS_MAX) !== WOKEN) continue;

@@ -7,11 +7,20 @@ export interface BellBridgeData {
   readonly target: number;
 }
 
-/** Starts the thread; it does not keep the process alive. */
-export function startBellBridge(data: BellBridgeData): Worker {
-  const worker = new Worker(new URL('./bell-bridge-thread.js', import.meta.url), {
-    workerData: data,
-  });
-  worker.unref();
-  return worker;
+/** A running bridge (bell-bridge-thread.ts). It does not keep the process alive. */
+export class BellBridge {
+  /** Resolves when rings are passed on: no guest may be told to ring before. */
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+
+  constructor(data: BellBridgeData) {
+    const script = new URL('./bell-bridge-thread.js', import.meta.url);
+    this.#worker = new Worker(script, { workerData: data });
+    this.#worker.unref();
+    this.ready = new Promise((resolve) => this.#worker.once('message', () => resolve()));
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
 }

@@ -2,7 +2,7 @@
  * The host's main half: lets peers in, numbers their sessions, keeps a reactor running, says what
  * happens. Everything that touches a guest's memory or the pool is the reactor's.
  */
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { type ErrorDetails, StoreError } from '../src/base/errors.ts';
 import type { AdminRequest, AdminRequestType, AdminResult } from '../src/channel/control-schema.ts';
@@ -13,7 +13,7 @@ import { PortLink } from '../src/channel/port-link.ts';
 import { createNodePlatform } from '../src/platform/node-platform.ts';
 import type { Clock } from '../src/platform/platform.ts';
 import { Accounts, type Reservation } from './accounts.ts';
-import { startBellBridge } from './bell-bridge.ts';
+import { BellBridge } from './bell-bridge.ts';
 import { Connection } from './connection.ts';
 import type { Facts, Hall } from './hall.ts';
 import type { Host, HostStats } from './index.ts';
@@ -43,7 +43,7 @@ export class HostServer implements Host, Hall {
   readonly #doors = new Set<MessagePort>();
   readonly #bySession: (Connection | undefined)[];
   #listener: Listener | undefined;
-  #bridge: Worker | undefined;
+  #bridge: BellBridge | undefined;
   #closing: Promise<void> | undefined;
   #end: (failure: StoreError | undefined) => void = () => undefined;
 
@@ -95,7 +95,7 @@ export class HostServer implements Host, Hall {
     const { wake } = this.#supervisor;
     if (typeof wake === 'number' && this.#bridge === undefined) {
       const words = new Int32Array(this.portBell);
-      this.#bridge = startBellBridge({ words, target: wake });
+      this.#bridge = new BellBridge({ words, target: wake });
     }
     const { port1, port2 } = new MessageChannel();
     answerDoor(port1, (port) => this.#admit(new PortLink(port, ownPeer())));
@@ -121,6 +121,8 @@ export class HostServer implements Host, Hall {
 
   async whenRunning(): Promise<void> {
     if (this.#closing !== undefined) throw new StoreError('shutting_down', {});
+    // Without a port there is no bridge, and who comes over a socket loses nothing by waiting.
+    await this.#bridge?.ready;
     await this.#supervisor.ready();
   }
 
@@ -238,7 +240,7 @@ export class HostServer implements Host, Hall {
     this.#listener?.close();
     for (const door of this.#doors) door.close();
     for (const connection of [...this.#connections]) connection.close();
-    await this.#bridge?.terminate();
+    await this.#bridge?.close();
     this.#supervisor.dispose();
   }
 }

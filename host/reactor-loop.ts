@@ -22,6 +22,8 @@ const WORK_PER_SAMPLE = 64;
 const WAKE_COST_US = 35;
 /** An idle reactor still looks around this often, should a wake-up be lost after all. */
 const SLEEP_MS_MAX = 500;
+/** While a cold operation is under way: its promises run between sleeps. */
+const COLD_SLEEP_MS_MAX = 1;
 /** The guests' pages are brought up to date this often while there is something to tell. */
 const SHOW_US = 20_000;
 const US_PER_MS = 1000;
@@ -50,6 +52,7 @@ export class ReactorLoop {
   readonly #budget: CpuBudget;
   readonly #hostPid: number;
   readonly #hasStoreWork: () => boolean;
+  readonly #onTurn = () => this.#slice();
   #stopped: boolean = false;
   /** Cold operations that steps of the store finish. */
   #coldCount = 0;
@@ -103,7 +106,7 @@ export class ReactorLoop {
 
   #turn(): void {
     this.#sleeper.armForTurn();
-    setImmediate(() => this.#slice());
+    setImmediate(this.#onTurn);
   }
 
   #slice(): void {
@@ -154,13 +157,18 @@ export class ReactorLoop {
     return this.#budget.allowanceUs(nowUs) <= 0;
   }
 
-  /** False if there was work after all, or a deadline has come. */
+  /** True if the event loop should turn: it slept, or cold work is done. */
   #park(nowUs: number): boolean {
     const reactor = this.#reactor;
+    // Cold operations lie in the store's own queue, and deadlines move with its steps.
+    reactor.askStore();
+    if (reactor.step() > 0) {
+      this.#foundWork(nowUs);
+      return this.#coldCount > 0;
+    }
     const untilMs = (reactor.nextDeadlineUs - nowUs) / US_PER_MS;
     if (untilMs <= 0) return false;
-    // With news it sleeps shorter, once, so that the guests' pages show how it ended.
-    const boundMs = this.#hasNews ? SHOW_US / US_PER_MS : SLEEP_MS_MAX;
+    const boundMs = this.#sleepBoundMs();
     try {
       const timeoutMs = Math.min(untilMs, boundMs);
       const result = park(reactor.queues, this.#sleeper, timeoutMs, this.#hasStoreWork);
@@ -174,6 +182,13 @@ export class ReactorLoop {
     this.#parks++;
     this.#sleptSinceWork = true;
     return true;
+  }
+
+  #sleepBoundMs(): number {
+    // What a step has fulfilled goes on only when the event loop turns.
+    if (this.#coldCount > 0) return COLD_SLEEP_MS_MAX;
+    // With news it sleeps shorter, once, so that the guests' pages show how it ended.
+    return this.#hasNews ? SHOW_US / US_PER_MS : SLEEP_MS_MAX;
   }
 
   #showNews(nowUs: number): void {

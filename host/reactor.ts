@@ -114,6 +114,11 @@ export class Reactor {
     return worked;
   }
 
+  /** The next step asks the store, whether it says that it has work or not. */
+  askStore(): void {
+    this.#idlePolls = IDLE_POLLS_PER_STORE_STEP;
+  }
+
   /** When a step is due although nothing happens, in the clock's microseconds. */
   get nextDeadlineUs(): number {
     return this.#store === undefined ? Number.POSITIVE_INFINITY : this.#store.nextDeadlineUs;

@@ -74,6 +74,7 @@ export class HostChild {
   }
 
   async #ask(ask: HostQuestion['ask'], options?: HostOptions): Promise<unknown> {
+    if (!this.#process.connected) throw new StoreError('host_lost', { hostSays: 'it is gone' });
     const id = this.#nextId++;
     const question: HostQuestion = options === undefined ? { id, ask } : { id, ask, options };
     const answer = await new Promise<HostAnswer>((resolve) => {

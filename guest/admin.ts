@@ -15,6 +15,7 @@ import type { ControlLink } from '../src/channel/link.ts';
 import { createNodePlatform } from '../src/platform/node-platform.ts';
 import type { Clock, Timer } from '../src/platform/platform.ts';
 import { type AdminOptions, checkHost, checkTimeout } from './options.ts';
+import { errorFromHost } from './session.ts';
 import { openLinkTo } from './transport.ts';
 
 /** A volume as listings show it. */
@@ -155,7 +156,7 @@ class AdminClient implements Admin {
       this.#settle(message.requestId)?.resolve(message.result);
     } else if (message.type === 'error') {
       const { code, requestId, details } = message;
-      const error = new StoreError(code, { ...details, hostSays: message.message });
+      const error = errorFromHost(code, message.message, details);
       if (requestId === undefined) this.#finish(error);
       else this.#settle(requestId)?.reject(error);
     } else {

@@ -75,6 +75,8 @@ export class Core {
   #partCount = 0;
   /** Blocks that parts in flight hold: some will come free. */
   #stagedCount = 0;
+  /** A call that blocks the thread: it goes first, or what is in line would hold it up. */
+  urgent: Operation | undefined;
   /** Calls in line, oldest first; those before `#waitingHead` are gone. */
   #waiting: Operation[] = [];
   #waitingHead = 0;
@@ -133,6 +135,11 @@ export class Core {
   /** Issues what is in line, oldest first, as far as tags and memory reach. */
   pump(): void {
     if (!this.serving) return;
+    const { urgent } = this;
+    if (urgent !== undefined && !this.issue(urgent)) {
+      this.queue.publish();
+      return;
+    }
     while (this.waitingCount > 0) {
       const operation = this.#waiting[this.#waitingHead] as Operation;
       if (!this.issue(operation)) break;

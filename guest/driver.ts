@@ -225,19 +225,22 @@ export class GuestDriver implements Driver {
     this.#waiter.settle();
   }
 
-  /** Ahead of what is in line: the line cannot move while this thread is blocked. */
   #runToEnd(operation: Operation): void {
     const core = this.#core;
+    // A listener that is called meanwhile may block in its turn.
+    const outer = core.urgent;
+    core.urgent = operation;
     const step = (): boolean => {
       // What is issued ends by itself; what is not would wait for a host that nobody waits for.
       if (core.refusal !== undefined && !operation.fullyIssued) operation.fail(core.refusal);
-      if (core.serving && !operation.fullyIssued) {
-        core.issue(operation);
-        core.queue.publish();
-      }
+      else if (!operation.fullyIssued) core.pump();
       return operation.settled;
     };
-    this.#waiter.blockUntil(step, Number.POSITIVE_INFINITY);
+    try {
+      this.#waiter.blockUntil(step, Number.POSITIVE_INFINITY);
+    } finally {
+      core.urgent = outer;
+    }
   }
 
   #learn(info: Uint8Array): VolumeFacts {

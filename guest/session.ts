@@ -115,10 +115,10 @@ export class Session {
         this.#listener.onChange(this);
         return;
       case 'error':
-        this.#finish(errorOf(message.code, message.message, message.details));
+        this.#finish(errorFromHost(message.code, message.message, message.details));
         return;
       case 'session-ended':
-        this.#finish(errorOf(message.code, message.reason, undefined));
+        this.#finish(errorFromHost(message.code, message.reason));
         return;
       case 'volume-resized':
         this.#listener.onResized(message.sizeBytes);
@@ -142,13 +142,14 @@ export class Session {
   }
 }
 
-/** An error that the host sent, with its words as a fact. */
-function errorOf(
+/** An error that the host sent, with its words as a fact where they say more. */
+export function errorFromHost(
   code: StoreError['code'],
   hostSays: string,
-  details: StoreError['details'] | undefined,
+  details: StoreError['details'] = {},
 ): StoreError {
-  return new StoreError(code, { ...details, hostSays });
+  const error = new StoreError(code, details);
+  return error.message === hostSays ? error : new StoreError(code, { ...details, hostSays });
 }
 
 /** Says which side is the older one, where versions or builds do not fit together. */

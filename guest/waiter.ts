@@ -72,7 +72,7 @@ export class Waiter {
     let count = 0;
     try {
       count = core.drain();
-      if (count > 0 && core.waitingCount > 0) core.pump();
+      if (count > 0 && (core.waitingCount > 0 || core.urgent !== undefined)) core.pump();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.#lifeline.distrust(error);

@@ -278,7 +278,9 @@ export class FakeHost {
       if (!(error instanceof StoreError)) throw error;
       const { code, message: text, details } = error;
       const facts = Object.fromEntries(
-        Object.entries(details).map(([name, value]) => [name, Number(value) || String(value)]),
+        Object.entries(details).map(([name, value]) => {
+          return [name, typeof value === 'number' ? value : String(value)];
+        }),
       );
       link.send({ type: 'error', code, message: text, details: facts });
       link.close();

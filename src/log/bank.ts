@@ -29,7 +29,10 @@ const STILL_OPEN = Number.POSITIVE_INFINITY;
 export class Bank {
   readonly name: string;
   readonly bankId: Uint8Array;
+  /** The whole file, seen in three ways. */
   readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly words: Uint32Array;
   /** As known to `CopyBatch` and `Disk`. */
   readonly memory: number;
   readonly journal: Journal;
@@ -60,6 +63,9 @@ export class Bank {
     platform.banks.remove(this.name);
     this.#file = platform.banks.create(this.name, bankBytesOf(this.#geometry));
     this.bytes = this.#file.bytes;
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    this.view = new DataView(buffer, byteOffset, byteLength);
+    this.words = new Uint32Array(buffer, byteOffset, byteLength >>> 2);
     encodeBankHeader(this.bytes, identity, this.#geometry, platform.kernels);
     this.memory = platform.kernels.registerMemory(this.bytes);
     const seed = frameSeedOf(identity.bankId);

@@ -59,7 +59,7 @@ export class CommitCycle {
     const { lastTxn } = this.ids;
     this.#publishedTxn = lastTxn;
     this.#pacer = new CheckpointPacer(limits, geometry, lastTxn);
-    this.builder = new PartialBuilder(limits.entriesMax);
+    this.builder = new PartialBuilder(limits.entriesMax, superblock.poolId);
     this.committer = new Committer(disk, bank, geometry, limits, lastSequence, lastTxn);
     this.head = new Head(table, bank, geometry, superblock.generation, () => source.pageCountMax());
     this.builder.open(this.head.segment, 0);
@@ -244,20 +244,16 @@ export class CommitCycle {
   #closePartial(): void {
     const builder = this.builder;
     const { segment, block, units, txnLast } = builder;
-    const sequence = this.committer.closedSequence + 1;
-    const facts = {
-      poolId: this.#superblock.poolId,
-      generation: this.#superblock.generation,
-      durableSequence: this.committer.durableSequence,
-      previousChecksum: this.#previousChecksum,
-      nextSegment: this.head.next,
-      secondSegment: this.head.second,
-      segmentFirstPba: this.#headFirstPba,
-    };
-    const { bytes } = this.#parts.bank;
-    const { kernels } = this.#parts.platform;
-    const at = this.#parts.bank.offsetOf(segment, block);
-    this.#previousChecksum = builder.close(bytes, at, sequence, facts, kernels);
+    const { header } = builder;
+    header.commitSequence = this.committer.closedSequence + 1;
+    header.durableSequence = this.committer.durableSequence;
+    header.generation = this.#superblock.generation;
+    header.previousChecksum = this.#previousChecksum;
+    header.nextSegment = this.head.next;
+    header.secondSegment = this.head.second;
+    const { bank, platform } = this.#parts;
+    const at = bank.offsetOf(segment, block);
+    this.#previousChecksum = builder.close(bank, at, this.#headFirstPba, platform.kernels);
     const openedAtUs = this.#openedAtUs === NEVER_US ? this.#nowUs : this.#openedAtUs;
     this.committer.add(segment, block, units, txnLast, openedAtUs, this.#openWaited);
     builder.open(segment, block + units);

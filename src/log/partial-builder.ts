@@ -14,6 +14,7 @@ import {
   COMMIT_MARK_OFFSET,
   FIRST_UNIT_ENTRIES,
   PARTIAL_HEADER_BYTES,
+  type PartialFacts,
   partialUnitsOf,
   putCommitMark,
   putPartialHeader,
@@ -32,18 +33,19 @@ const SUM_WORD = BlockEntry.sum / 4;
 const NO_ROW = -1;
 const ROW_MISSING = -2;
 
-/** What a commit's header says beside what the builder knows. */
-export interface CommitFacts {
-  readonly poolId: Uint8Array;
-  readonly generation: number;
-  readonly durableSequence: number;
-  readonly previousChecksum: number;
-  readonly nextSegment: number;
-  readonly secondSegment: number;
-  readonly segmentFirstPba: number;
+/** Memory that holds segment images, seen in three ways. */
+export interface ImageMemory {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly words: Uint32Array;
 }
 
+/** A commit's header. One object for all commits of a builder: a commit allocates nothing. */
+export type CommitHeader = { -readonly [Name in keyof PartialFacts]: PartialFacts[Name] };
+
 export class PartialBuilder {
+  /** What the chain's part of it says is the caller's to set before `close`. */
+  readonly header: CommitHeader;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #words: Uint32Array;
@@ -61,7 +63,23 @@ export class PartialBuilder {
   /** Entries that the operation begun last still lacks. */
   #missingEntries = 0;
 
-  constructor(entriesMax: number) {
+  constructor(entriesMax: number, poolId: Uint8Array) {
+    this.header = {
+      poolId,
+      segment: 0,
+      block: 0,
+      commitSequence: 0,
+      durableSequence: 0,
+      generation: 0,
+      txnFirst: 0,
+      txnLast: 0,
+      nextSegment: 0,
+      secondSegment: 0,
+      previousChecksum: 0,
+      entryCount: 0,
+      payloadBlocks: 0,
+      entriesChecksum: 0,
+    };
     this.#entriesMax = entriesMax;
     this.#bytes = new Uint8Array(entriesMax * ENTRY_BYTES);
     this.#view = new DataView(this.#bytes.buffer);
@@ -222,46 +240,42 @@ export class PartialBuilder {
   }
 
   /**
-   * Writes first unit and overflow into `target` at byte `at`, around the payload, which is there
-   * already, and returns the header's checksum.
+   * Writes first unit and overflow into `image` at byte `at`, around the payload, which is there
+   * already, and returns the header's checksum. The caller has set what `header` says about the
+   * chain; all else is set here. @hotpath
    */
-  close(
-    target: Uint8Array,
-    at: number,
-    sequence: number,
-    facts: CommitFacts,
-    checksums: Checksums,
-  ): number {
+  close(image: ImageMemory, at: number, segmentFirstPba: number, checksums: Checksums): number {
     assert(this.#entryCount > 0, 'a commit has entries');
     assert(this.unpublishedEntries === 0, 'a commit holds only what is published');
+    const { header } = this;
     const entriesBytes = this.#entryCount * ENTRY_BYTES;
-    const entriesChecksum = checksums.crc32c(this.#bytes, 0, entriesBytes, 0);
-    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-    target.fill(0, at, at + BLOCK_BYTES);
-    const header = {
-      ...facts,
-      segment: this.#segment,
-      block: this.#block,
-      commitSequence: sequence,
-      txnFirst: this.#txnFirst,
-      txnLast: this.#txnLast,
-      entryCount: this.#entryCount,
-      payloadBlocks: this.#payloadBlocks,
-      entriesChecksum,
-    };
-    const pba = facts.segmentFirstPba + this.#block;
-    const headerChecksum = putPartialHeader(target, view, at, header, pba, checksums);
-    putCommitMark(target, view, at + COMMIT_MARK_OFFSET, header, headerChecksum, pba, checksums);
-    this.#copyEntries(target, at);
+    header.segment = this.#segment;
+    header.block = this.#block;
+    header.txnFirst = this.#txnFirst;
+    header.txnLast = this.#txnLast;
+    header.entryCount = this.#entryCount;
+    header.payloadBlocks = this.#payloadBlocks;
+    header.entriesChecksum = checksums.crc32c(this.#bytes, 0, entriesBytes, 0);
+    const { bytes, view } = image;
+    bytes.fill(0, at, at + BLOCK_BYTES);
+    const pba = segmentFirstPba + this.#block;
+    const headerChecksum = putPartialHeader(bytes, view, at, header, pba, checksums);
+    putCommitMark(bytes, view, at + COMMIT_MARK_OFFSET, header, headerChecksum, pba, checksums);
+    this.#copyEntries(image, at);
     return headerChecksum;
   }
 
-  #copyEntries(target: Uint8Array, at: number): void {
-    const firstEnd = Math.min(this.#entryCount, FIRST_UNIT_ENTRIES) * ENTRY_BYTES;
-    target.set(this.#bytes.subarray(0, firstEnd), at + PARTIAL_HEADER_BYTES);
-    if (this.#entryCount <= FIRST_UNIT_ENTRIES) return;
+  #copyEntries(image: ImageMemory, at: number): void {
+    const wordCount = this.#entryCount * WORDS_PER_ENTRY;
+    const firstWords = Math.min(wordCount, FIRST_UNIT_ENTRIES * WORDS_PER_ENTRY);
+    const source = this.#words;
+    const target = image.words;
+    let to = (at + PARTIAL_HEADER_BYTES) / 4;
+    for (let i = 0; i < firstWords; i++) target[to++] = source[i] as number;
+    if (firstWords === wordCount) return;
     const overflow = at + (1 + this.#payloadBlocks) * BLOCK_BYTES;
-    target.fill(0, overflow, at + this.units * BLOCK_BYTES);
-    target.set(this.#bytes.subarray(firstEnd, this.#entryCount * ENTRY_BYTES), overflow);
+    image.bytes.fill(0, overflow, at + this.units * BLOCK_BYTES);
+    to = overflow / 4;
+    for (let i = firstWords; i < wordCount; i++) target[to++] = source[i] as number;
   }
 }

@@ -10,7 +10,7 @@ import { WAITING_MAX } from '../../guest/core.ts';
 import { statusOf } from '../../src/base/errors.ts';
 import { MIB } from '../../src/base/units.ts';
 import { Opcode } from '../../src/channel/protocol.ts';
-import { expectSame, Rig } from './rig.ts';
+import { expectSame, Rig } from './support/rig.ts';
 
 let rig: Rig;
 afterEach(() => rig.end());

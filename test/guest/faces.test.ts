@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Driver } from '../../guest/api.ts';
 import { QUEUE_FULL } from '../../guest/batch-face.ts';
 import { SECTOR_BYTES } from '../../src/base/units.ts';
-import { expectSame, Rig } from './rig.ts';
+import { expectSame, Rig } from './support/rig.ts';
 
 const LANE_COUNT = 6;
 const LANE_BYTES = 64 * 1024;

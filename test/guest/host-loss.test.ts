@@ -6,7 +6,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Driver, DriverState } from '../../guest/api.ts';
 import { StoreError, statusOf } from '../../src/base/errors.ts';
-import { Rig } from './rig.ts';
+import { Rig } from './support/rig.ts';
 
 const BLOCK = new Uint8Array(4096).fill(9);
 

@@ -4,20 +4,20 @@
  * host (bytes, guests, which operations were applied) is in `FakeStore`.
  */
 import { MessageChannel, MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { StoreError } from '../../src/base/errors.ts';
-import { Prng } from '../../src/base/prng.ts';
-import { setU32, setU53 } from '../../src/base/record.ts';
-import { BLOCK_BYTES, SECTOR_BYTES } from '../../src/base/units.ts';
-import type { AttachMessage, ControlMessage } from '../../src/channel/control-schema.ts';
-import { layoutOf, type RegionLayout, verifyRegion } from '../../src/channel/geometry.ts';
-import { HostCounter, HostCounters } from '../../src/channel/host-page.ts';
-import { HostQueue } from '../../src/channel/host-queue.ts';
-import type { LinkHandle } from '../../src/channel/link.ts';
-import { acceptGuest, FEATURES_KNOWN } from '../../src/channel/negotiation.ts';
-import { PortLink } from '../../src/channel/port-link.ts';
-import { COMMAND_BYTES_MAX, Opcode, VolumeInfo } from '../../src/channel/protocol.ts';
-import { NotifyBell } from '../../src/memory/bell.ts';
-import type { Region } from '../../src/memory/region.ts';
+import { StoreError } from '../../../src/base/errors.ts';
+import { Prng } from '../../../src/base/prng.ts';
+import { setU32, setU53 } from '../../../src/base/record.ts';
+import { BLOCK_BYTES, SECTOR_BYTES } from '../../../src/base/units.ts';
+import type { AttachMessage, ControlMessage } from '../../../src/channel/control-schema.ts';
+import { layoutOf, type RegionLayout, verifyRegion } from '../../../src/channel/geometry.ts';
+import { HostCounter, HostCounters } from '../../../src/channel/host-page.ts';
+import { HostQueue } from '../../../src/channel/host-queue.ts';
+import type { LinkHandle } from '../../../src/channel/link.ts';
+import { acceptGuest, FEATURES_KNOWN } from '../../../src/channel/negotiation.ts';
+import { PortLink } from '../../../src/channel/port-link.ts';
+import { COMMAND_BYTES_MAX, Opcode, VolumeInfo } from '../../../src/channel/protocol.ts';
+import { NotifyBell } from '../../../src/memory/bell.ts';
+import type { Region } from '../../../src/memory/region.ts';
 
 const PEER = { pid: process.pid, uid: 0, gid: 0 };
 

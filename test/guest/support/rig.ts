@@ -6,12 +6,12 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { expect } from 'vitest';
-import type { Driver } from '../../guest/api.ts';
-import { connect } from '../../guest/connect.ts';
-import type { ConnectOptions } from '../../guest/options.ts';
-import { Prng } from '../../src/base/prng.ts';
-import { createNodePlatform } from '../../src/platform/node-platform.ts';
-import type { Clock, Platform, Timer } from '../../src/platform/platform.ts';
+import type { Driver } from '../../../guest/api.ts';
+import { connect } from '../../../guest/connect.ts';
+import type { ConnectOptions } from '../../../guest/options.ts';
+import { Prng } from '../../../src/base/prng.ts';
+import { createNodePlatform } from '../../../src/platform/node-platform.ts';
+import type { Clock, Platform, Timer } from '../../../src/platform/platform.ts';
 import { FakeHost, type FakeHostOptions, FakeStore, makeDoor } from './fake-host.ts';
 
 const US_PER_MS = 1000;

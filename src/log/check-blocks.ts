@@ -3,14 +3,13 @@
  * have its checksum (I2).
  */
 
-import { StoreError } from '../base/errors.ts';
 import { BLOCK_BYTES } from '../base/units.ts';
 import { firstPbaOf, type Geometry, segmentOf } from '../formats/geometry.ts';
 import { SegmentState } from '../formats/sut-entry.ts';
 import type { Disk } from '../platform/disk.ts';
 import type { Kernels } from '../platform/platform.ts';
 import type { Finding } from './check.ts';
-import { PoolReader } from './pool-reader.ts';
+import { isMediaError, PoolReader } from './pool-reader.ts';
 import type { SegmentTable } from './segment-table.ts';
 
 /** Blocks looked at in one pass over the maps: 64 MiB of memory for it. */
@@ -211,7 +210,7 @@ async function badBlocksOf(blocks: SegmentBlocks, reader: PoolReader): Promise<n
       const sum = reader.kernels.crc32c(reader.bytes, at, at + BLOCK_BYTES, 0);
       if (sum !== blocks.sums[row]) bad.push(pba);
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'media_error') throw error;
+      if (!isMediaError(error)) throw error;
       bad.push(pba);
     }
   }

@@ -220,7 +220,10 @@ export class CommitCycle {
       const openedAtUs = this.#openedAtUs === NEVER_US ? this.#nowUs : this.#openedAtUs;
       deadlineUs = Math.min(deadlineUs, openedAtUs + this.#parts.limits.unsyncedUs);
     }
-    if (this.checkpointer.idle) deadlineUs = Math.min(deadlineUs, this.#pacer.deadlineUs);
+    // Without room for its pages, time alone brings no checkpoint: nobody should wake up for it.
+    if (this.checkpointer.idle && this.checkpointer.canBegin) {
+      deadlineUs = Math.min(deadlineUs, this.#pacer.deadlineUs);
+    }
     return deadlineUs;
   }
 

@@ -2,6 +2,7 @@
  * Reads blocks of a pool, in order mostly, through one window of memory. Cold: recovery and check.
  */
 import { assert } from '../base/assert.ts';
+import { StoreError } from '../base/errors.ts';
 import { BLOCK_BYTES } from '../base/units.ts';
 import { positionOf } from '../formats/geometry.ts';
 import type { Disk } from '../platform/disk.ts';
@@ -9,6 +10,11 @@ import type { Kernels } from '../platform/platform.ts';
 
 /** 256 KiB: one read fetches many small commits, and little is wasted on large ones. */
 const WINDOW_BLOCKS = 64;
+
+/** Whether the disk could not read, as opposed to anything else that goes wrong. */
+export function isMediaError(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'media_error';
+}
 
 export class PoolReader {
   readonly kernels: Kernels;
@@ -49,6 +55,17 @@ export class PoolReader {
     if (ahead >= 0 && ahead < this.#blockCount) return ahead * BLOCK_BYTES;
     this.#blockCount = 0;
     const blockCount = Math.min(WINDOW_BLOCKS, blocksLeft);
+    try {
+      await this.#fill(pba, blockCount);
+    } catch (error) {
+      if (blockCount === 1 || !isMediaError(error)) throw error;
+      // Some block of the window cannot be read; it need not be the one that was asked for.
+      await this.#fill(pba, 1);
+    }
+    return 0;
+  }
+
+  async #fill(pba: number, blockCount: number): Promise<void> {
     if (blockCount === WINDOW_BLOCKS) {
       await this.#disk.read(this.#window, positionOf(pba));
     } else {
@@ -59,7 +76,6 @@ export class PoolReader {
     }
     this.#firstPba = pba;
     this.#blockCount = blockCount;
-    return 0;
   }
 
   /** Blocks were written since: reads again. */

@@ -26,7 +26,7 @@ import {
   sumOfBlockEntry,
 } from '../formats/summary-entry.ts';
 import type { Superblock } from '../formats/superblock.ts';
-import type { PoolReader } from './pool-reader.ts';
+import { isMediaError, type PoolReader } from './pool-reader.ts';
 
 /** A commit of the chain, its entries out of the window. */
 export interface ChainCommit {
@@ -253,7 +253,11 @@ export class RollForward {
     const { segment } = from;
     let { block } = from;
     while (block < this.#geometry.segmentBlocks) {
-      const header = await this.#readHeader({ segment, block });
+      // What cannot be read here knows nothing; it is no part of the chain.
+      const header = await this.#readHeader({ segment, block }).catch((error: unknown) => {
+        if (isMediaError(error)) return 'unreadable';
+        throw error;
+      });
       if (typeof header === 'string' || header.commitSequence <= this.#expected) {
         block++;
         continue;

@@ -101,6 +101,19 @@ describe('roll-forward', () => {
     expect(h.report).toMatchObject({ commitCount: 3 });
   });
 
+  it('R7: a place that cannot be read behind the log does not keep the pool from opening', async () => {
+    const { h, txns } = await threeCommits([true, true, true]);
+    // The first read of the chain covers far more than the chain; then the scan reads the rest.
+    for (const skip of [4, 5, 8]) {
+      h.file.faults.failOnce('readError', skip);
+      await h.open();
+      h.file.faults.cancel();
+      expect(h.client.map.size).toBe(3 * BLOCKS);
+      h.losePower();
+    }
+    expect(txns.length).toBe(3);
+  });
+
   it('R7: a bad first commit of a segment is damage if the segment after next knows it', async () => {
     const h = new Harness(6, EAGER);
     await h.create();

@@ -214,7 +214,7 @@ export function superblockVersionOf(source: Uint8Array, at: number): number {
 /** Decodes a copy in which `faultOfSuperblock` found nothing and whose version is ours. */
 export function decodeSuperblock(source: Uint8Array, at: number): Superblock {
   const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
-  const entries: [string, number | string | Uint8Array][] = [];
+  const entries: [string, unknown][] = [];
   for (const [name, field] of Object.entries(U32_FIELDS)) {
     entries.push([name, getU32(view, at, field as U32)]);
   }
@@ -225,5 +225,5 @@ export function decodeSuperblock(source: Uint8Array, at: number): Superblock {
     entries.push([name, source.slice(at + field, at + field + ID_BYTES)]);
   }
   entries.push(['bootId', textAt(source, at + SuperblockRecord.bootId, BOOT_ID_BYTES)]);
-  return Object.fromEntries(entries) as unknown as Superblock;
+  return Object.fromEntries(entries) as Record<keyof Superblock, unknown> as Superblock;
 }

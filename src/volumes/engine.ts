@@ -99,12 +99,13 @@ export class Engine implements FillClient, ClearClient {
     if (this.#stalled.count > 0 && (any || this.fills.count === 0)) any = this.#runStalled();
     if (this.#forLog.count > 0) this.#runForLog();
     this.#runReady();
-    let row = this.#submitted.take();
-    while (row !== QUEUE_EMPTY) {
+    // A full batch is a millisecond or two: what is left waits for the next step, so that the log
+    // and the disk are looked at in between.
+    const { flushCount } = this.turn;
+    while (this.#submitted.count > 0 && this.turn.flushCount === flushCount) {
       any = true;
-      this.#start(row);
+      this.#start(this.#submitted.take());
       this.#runReady();
-      row = this.#submitted.take();
     }
     if (this.clears.count > 0) any = this.clears.advance(CLEAR_WORK_MAX) || any;
     this.#runReady();

@@ -7,16 +7,15 @@
  * A plain write is complete only after `publish` (R1), and nothing that a batch stored is visible
  * to a checkpoint before its sums are in the map.
  */
-import { statusOf } from '../base/errors.ts';
 import { SECTOR_BYTES } from '../base/units.ts';
 import { Counter } from './counters.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { RequestOp, RequestState } from './request-table.ts';
 import { RowQueue } from './row-queue.ts';
 
-const POOL_FAILED = statusOf('pool_failed');
-
 export class Turn {
+  /** Batches that were run, modulo 2^32. */
+  flushCount = 0;
   /** Rows for the host to take. */
   readonly completed: RowQueue;
 
@@ -71,6 +70,7 @@ export class Turn {
     const { copies } = this.#parts.log;
     const hadRows = copies.rowCount > 0;
     if (!hadRows && this.#appendCount === 0 && this.#rowCount === 0) return false;
+    this.flushCount = (this.flushCount + 1) >>> 0;
     if (hadRows) copies.run();
     if (this.#appendCount > 0) this.#parts.log.publish();
     this.#appendCount = 0;
@@ -95,9 +95,8 @@ export class Turn {
 
   /** @hotpath */
   #finish(row: number): void {
-    const { requests, log } = this.#parts;
+    const { requests } = this.#parts;
     const op = requests.op[row] as number;
-    if (log.failed !== undefined && op !== RequestOp.READ) requests.status[row] = POOL_FAILED;
     if (requests.status[row] === 0) {
       const bytes = (requests.sectorCount[row] as number) * SECTOR_BYTES;
       if (op === RequestOp.READ) this.#parts.count(Counter.READ_BYTES, bytes);

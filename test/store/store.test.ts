@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { BLOCK_BYTES, KIB, MIB, SECTOR_BYTES } from '../../src/base/units.ts';
+import { CHUNK_BLOCKS } from '../../src/maps/flat-map.ts';
 import type { StoreLimits } from '../../src/store/open-store.ts';
 import type { OpenStoreOptions } from '../../src/store/store.ts';
 import { type Guest, type OpName, POOL, StoreHarness } from './support/store-harness.ts';
@@ -85,15 +86,21 @@ describe('commands', () => {
     expect(read(harness, await harness.reattach(guest), 0, 64)).toEqual(model);
   });
 
-  it('clears a long range in slices, and lets nobody look meanwhile', async () => {
-    const harness = new StoreHarness(1, {}, { requestsMax: 64 });
-    await harness.create(224 * MIB);
-    const sectors = (128 * MIB) / SECTOR_BYTES;
-    await harness.pump(harness.store.createVolume('large', 128 * MIB));
+  /** A volume with a block in each chunk of the map, of which a turn clears about eight. */
+  async function makeSparse(): Promise<{ harness: StoreHarness; guest: Guest; sectors: number }> {
+    const harness = new StoreHarness(1);
+    await harness.create();
+    await harness.pump(harness.store.createVolume('large', 512 * MIB));
     const guest = await harness.attach('large');
-    for (let sector = 0; sector < sectors; sector += 1024) write(harness, guest, sector, 1024, 7);
-    expect(harness.store.stats().mappedBlocks).toBe((128 * MIB) / BLOCK_BYTES);
+    const sectors = (512 * MIB) / SECTOR_BYTES;
+    for (let sector = 0; sector < sectors; sector += CHUNK_BLOCKS * 8) {
+      write(harness, guest, sector, 8, 7);
+    }
+    return { harness, guest, sectors };
+  }
 
+  it('clears a long range in slices, and lets nobody look meanwhile', async () => {
+    const { harness, guest, sectors } = await makeSparse();
     const answers: string[] = [];
     const note = (name: string) => (answer: string) => answers.push(`${name} ${answer}`);
     harness.submit(guest, { op: 'DISCARD', sector: 1, count: sectors - 1 }, note('discard'));
@@ -102,6 +109,9 @@ describe('commands', () => {
     harness.submit(guest, { op: 'WRITE', sector: last, count: 1 }, note('write'));
     harness.submit(guest, { op: 'READ', sector: last, count: 1, offset: MIB }, note('read'));
     harness.step();
+    const { mappedBlocks } = harness.store.stats();
+    expect(mappedBlocks).toBeGreaterThan(2);
+    expect(mappedBlocks).toBeLessThan(60);
     expect(answers).toEqual([]);
     harness.stepUntil(() => answers.length === 3);
     expect(answers).toEqual(['discard ok', 'write ok', 'read ok']);
@@ -111,18 +121,18 @@ describe('commands', () => {
   });
 
   it('R10: a checkpoint in the middle of a long clear holds none of the range', async () => {
-    const harness = new StoreHarness(1);
-    await harness.create(224 * MIB);
-    const sectors = (128 * MIB) / SECTOR_BYTES;
-    await harness.pump(harness.store.createVolume('large', 128 * MIB));
-    const guest = await harness.attach('large');
-    for (let sector = 0; sector < sectors; sector += 1024) write(harness, guest, sector, 1024, 7);
-    harness.submit(guest, { op: 'DISCARD', sector: 0, count: sectors }, () => undefined);
-    harness.step();
-    harness.machine.time.advance(31_000_000);
+    const { harness, guest, sectors } = await makeSparse();
     const { checkpoints } = harness.store.stats();
+    let answer = '';
+    harness.submit(guest, { op: 'DISCARD', sector: 0, count: sectors }, (said) => {
+      answer = said;
+    });
+    harness.machine.time.advance(31_000_000);
+    harness.step();
+    expect(answer).toBe('ok');
     harness.stepUntil(() => harness.store.stats().checkpoints > checkpoints);
     await harness.killAndReopen();
+    expect(harness.store.recovery.bankOperationCount).toBe(0);
     expect(harness.store.stats().mappedBlocks).toBe(0);
     expect(read(harness, await harness.reattach(guest), 0, 8)).toEqual(times(8, 0));
   });
@@ -232,6 +242,28 @@ describe('cold blocks', () => {
     expect(reader.bytes[0]).toBe(100);
     expect(harness.store.stats().cachedFrames).toBe(0);
     expect(read(harness, reader, 0, 8)).toEqual(times(8, 9));
+  });
+
+  it('R24: a place that holds another block now is not found in the cache', async () => {
+    const harness = new StoreHarness(1, { log: { bufferCount: 3 } }, { cacheBytes: 16 * MIB });
+    await harness.create(48 * MIB);
+    await harness.pump(harness.store.createVolume('disk', VOLUME_BYTES));
+    const sectors = VOLUME_BYTES / SECTOR_BYTES;
+    let guest = await harness.attach('disk');
+    for (let sector = 0; sector < sectors; sector += 512) write(harness, guest, sector, 512, 1);
+    await harness.killAndReopen();
+    guest = await harness.reattach(guest);
+    for (let sector = 0; sector < sectors; sector += 512) read(harness, guest, sector, 512);
+    expect(harness.store.stats().cachedFrames).toBe(VOLUME_BYTES / BLOCK_BYTES);
+    // Often enough that every segment is used again, with its places.
+    for (let byte = 2; byte < 12; byte++) {
+      for (let sector = 0; sector < sectors; sector += 512)
+        write(harness, guest, sector, 512, byte);
+    }
+    for (let sector = 0; sector < sectors; sector += 512) {
+      expect(read(harness, guest, sector, 512)).toEqual(times(512, 11));
+    }
+    expect(harness.store.stats().cacheMisses).toBeGreaterThan(VOLUME_BYTES / BLOCK_BYTES);
   });
 
   it('reads a block once for all who want it', async () => {

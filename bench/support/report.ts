@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../../src/cli/output.ts';
 
+/** One figure. */
 export interface Result {
   readonly metric: string;
   readonly unit: string;
@@ -15,6 +16,15 @@ export interface Result {
   readonly peer?: true;
 }
 
+/** What `--json FILE` writes. */
+export interface ReportFile {
+  readonly name: string;
+  readonly node: string;
+  readonly cpu: string;
+  readonly results: readonly Result[];
+}
+
+/** The command line of every benchmark. */
 export interface BenchOptions {
   /** Where the JSON goes, if anywhere. */
   readonly jsonPath: string | undefined;
@@ -24,6 +34,7 @@ export interface BenchOptions {
   readonly only: string | undefined;
 }
 
+/** @throws Error naming an option that does not exist. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -31,6 +42,8 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
   });
   return { jsonPath: values.json, tiny: values.tiny ?? false, only: values.only };
 }
+
+export type Relation = '<=' | '>=';
 
 /** A goal: what a figure should reach, computed from the other figures of the same run. */
 export interface Goal {
@@ -40,30 +53,54 @@ export interface Goal {
   readonly measured: string;
 }
 
+/** Collects figures, then shows them. */
 export class Report {
   readonly #name: string;
   readonly #results: Result[] = [];
   readonly #goals: Goal[] = [];
+  readonly #notes: string[] = [];
 
   constructor(name: string) {
     this.#name = name;
   }
 
+  /** A figure of ours. NaN, which is not written to the file, if it could not be taken. */
   add(metric: string, unit: string, value: number): void {
     this.#results.push({ metric, unit, value });
   }
 
+  /** A figure of somebody else's, named `PEER_METRIC`. */
   addPeer(metric: string, unit: string, value: number): void {
     this.#results.push({ metric, unit, value, peer: true });
   }
 
+  /** The figures so far, in order. */
+  get results(): readonly Result[] {
+    return this.#results;
+  }
+
+  /** What should be reached, and whether it was. */
+  get goals(): readonly Goal[] {
+    return this.#goals;
+  }
+
+  /** Says something that the figures need to be read rightly: how they were taken, what is missing. */
+  note(text: string): void {
+    this.#notes.push(text);
+  }
+
+  /** What was measured under this name; undefined if nothing was. */
   value(metric: string): number | undefined {
     return this.#results.find((result) => result.metric === metric)?.value;
   }
 
-  /** States that `metric` ÷ `other` should be at most, or at least, `bound`. */
-  goalRatio(metric: string, other: string, relation: '<=' | '>=', bound: number): void {
-    const a = this.value(metric);
+  /**
+   * States that `metric` ÷ `other` should be at most, or at least, `bound`. `metric` is first
+   * multiplied by `scale`, where the two are in different units.
+   */
+  goalRatio(metric: string, other: string, relation: Relation, bound: number, scale = 1): void {
+    const value = this.value(metric);
+    const a = value === undefined ? undefined : value * scale;
     const b = this.value(other);
     const ratio = a === undefined || b === undefined || b === 0 ? undefined : a / b;
     this.#goals.push({
@@ -73,7 +110,8 @@ export class Report {
     });
   }
 
-  goalBound(metric: string, relation: '<=' | '>=', bound: number): void {
+  /** States that `metric` should be at most, or at least, `bound`. */
+  goalBound(metric: string, relation: Relation, bound: number): void {
     const a = this.value(metric);
     this.#goals.push({
       says: `${metric} ${relation} ${bound}`,
@@ -101,8 +139,11 @@ export class Report {
       met: met === undefined ? '-' : met ? 'yes' : 'no',
     }));
     if (goals.length > 0) process.stdout.write(`\n${formatTable(goals)}\n`);
+    for (const note of this.#notes) process.stdout.write(`\n${note}\n`);
     if (options.jsonPath !== undefined) {
-      const body = { name: this.#name, node: process.version, cpu, results: this.#results };
+      const { version: node } = process;
+      const results = this.#results.filter(({ value }) => Number.isFinite(value));
+      const body: ReportFile = { name: this.#name, node, cpu, results };
       writeFileSync(options.jsonPath, `${JSON.stringify(body, undefined, 2)}\n`);
     }
   }
@@ -112,4 +153,9 @@ export class Report {
 export function quantile(samples: Float64Array | readonly number[], p: number): number {
   const sorted = Float64Array.from(samples).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))] ?? Number.NaN;
+}
+
+/** The middle one of some figures: what a run of several rounds reports. */
+export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
 }

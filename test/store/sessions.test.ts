@@ -72,6 +72,28 @@ describe('R25: a command that is submitted again', () => {
     expect(firstByte(harness, aLater, sector)).toBe(3);
   });
 
+  it.each(commands)(
+    'is answered by the same host, and after its checkpoint: $command',
+    async ({ command }) => {
+      const harness = await makeStore();
+      let a = await harness.attach('disk');
+      let b = await harness.attach('disk');
+      const again = { ...command, tag: 5, queue: 1, operation: 9 };
+      expect(harness.run(a, again)).toBe('ok');
+      b.bytes.fill(3);
+      expect(harness.run(b, { op: 'WRITE', sector: 9, count: 1 })).toBe('ok');
+      expect(harness.run(a, again)).toBe('ok');
+      expect(firstByte(harness, a, 9)).toBe(3);
+      for (const { grant } of [a, b]) harness.store.detachSession(grant.session);
+      await harness.closeAndReopen();
+      expect(harness.store.recovery.operationCount).toBe(0);
+      a = await harness.reattach(a);
+      b = await harness.reattach(b);
+      expect(harness.run(a, again)).toBe('ok');
+      expect(firstByte(harness, b, 9)).toBe(3);
+    },
+  );
+
   it('is answered even if it changed nothing when it was applied', async () => {
     const command = { op: 'DISCARD', sector: 1000, count: 3 } as const;
     const { harness, a, b, again } = await dieBeforeCompletion(command, 0);

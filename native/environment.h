@@ -45,7 +45,8 @@ struct Environment {
   napi_env env;
   std::vector<Memory> memories;
   std::vector<std::unique_ptr<DiskQueue>> disk_queues;
-  // Opened here and not closed: a thread that is terminated must not keep a lock.
+  // Opened or adopted here and not closed: a thread that is terminated must not keep a lock, nor a
+  // guest's memory and socket.
   std::set<int> files;
   std::set<int> pollers;
   // Where `readClock` puts the time. Null until `openClock`; the pin keeps the array.

@@ -36,6 +36,13 @@ napi_value OpenFile(napi_env env, napi_callback_info info) {
   return call.ReturnInt(fd);
 }
 
+// A descriptor that came from elsewhere is let go like one opened here.
+napi_value AdoptFd(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  call.environment().files.insert(call.Int(0));
+  return call.ReturnInt(0);
+}
+
 napi_value CloseFd(napi_env env, napi_callback_info info) {
   const Call<1> call(env, info);
   call.environment().files.erase(call.Int(0));
@@ -129,6 +136,7 @@ napi_value DirectAlignment(napi_env env, napi_callback_info info) {
 std::span<const Export> FileExports() {
   static constexpr Export kExports[] = {
       {"openFile", OpenFile},
+      {"adoptFd", AdoptFd},
       {"closeFd", CloseFd},
       {"duplicateFd", DuplicateFd},
       {"lockFile", LockFile},

@@ -53,6 +53,8 @@ export interface NativeAddon {
   // files.cc: descriptors ----------------------------------------------------------------------
   /** open(2) with O_CLOEXEC added. Closed by `closeFd` here, or when its environment ends. */
   openFile(path: string, flags: number, mode: number): number;
+  /** Any descriptor: from now on it is closed as if `openFile` had made it. */
+  adoptFd(fd: number): number;
   closeFd(fd: number): number;
   duplicateFd(fd: number): number;
   /** flock(2), exclusive, without blocking: -EWOULDBLOCK if another open file holds it. */

@@ -34,6 +34,15 @@ export function openFile(path: string, flags: number, mode = 0o600): number {
   return requireResult('open', addon().openFile(path, flags, mode), { path });
 }
 
+/**
+ * Ties a descriptor of this thread to its life: it is closed when the thread ends, however it ends,
+ * unless `closeFd` is called on this thread before. Returns it. For what no other thread closes.
+ */
+export function adoptFd(fd: number): number {
+  requireResult('adopt', addon().adoptFd(fd), { fd });
+  return fd;
+}
+
 export function closeFd(fd: number): void {
   requireResult('close', addon().closeFd(fd), { fd });
 }

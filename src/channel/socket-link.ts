@@ -7,7 +7,7 @@
 import { assert } from '../base/assert.ts';
 import { StoreError } from '../base/errors.ts';
 import { Ready, type Watch, watchFd } from '../bindings/event-thread.ts';
-import { closeFd, duplicateFd } from '../bindings/files.ts';
+import { adoptFd, closeFd, duplicateFd } from '../bindings/files.ts';
 import { connectTo, peerOf, receiveBytes, sendBytes, WOULD_WAIT } from '../bindings/sockets.ts';
 import {
   CONTROL_DESCRIPTORS_MAX,
@@ -35,7 +35,8 @@ interface Unsent {
 /** @throws StoreError `host_unreachable` if nobody listens there, `system_error`. */
 export function connectLink(path: string): SocketLink {
   try {
-    return new SocketLink(connectTo(path));
+    // A guest thread that is terminated hangs up, or its host would keep its volume for it.
+    return new SocketLink(adoptFd(connectTo(path)));
   } catch (error) {
     const reason = error instanceof StoreError ? error.details['errno'] : undefined;
     if (reason !== 'ENOENT' && reason !== 'ECONNREFUSED') throw error;

@@ -13,8 +13,11 @@ import type { Core } from './core.ts';
 /** What `submit…` returns while the queue is full: publish and reap, then try again. */
 export const QUEUE_FULL = -1;
 
-/** A loop that only reaps looks at its link once in so many empty reaps: some milliseconds. */
-const EMPTY_REAPS_PER_LOOK = 65_536;
+/**
+ * A loop that only reaps looks at its link once in so many empty reaps, some 50 ms: a look costs a
+ * system call and a few objects, which a loop that spins all the time would notice.
+ */
+const EMPTY_REAPS_PER_LOOK = 1_048_576;
 
 /** What the face needs of the driver around it. */
 export interface BatchHost {

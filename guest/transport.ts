@@ -5,7 +5,7 @@
 import { MessagePort } from 'node:worker_threads';
 import { assert } from '../src/base/assert.ts';
 import { StoreError } from '../src/base/errors.ts';
-import { closeFd } from '../src/bindings/files.ts';
+import { adoptFd, closeFd } from '../src/bindings/files.ts';
 import { createMemfd, type MappedMemory, mapShared } from '../src/bindings/memory.ts';
 import { createEvent } from '../src/bindings/waiting.ts';
 import { formatRegion, type RegionLayout } from '../src/channel/geometry.ts';
@@ -85,13 +85,13 @@ class ProcessTransport implements Transport {
 
   constructor(socket: string, layout: RegionLayout) {
     this.#socket = socket;
-    const memoryFd = createMemfd('logflume-guest', layout.regionBytes);
+    const memoryFd = adoptFd(createMemfd('logflume-guest', layout.regionBytes));
     this.#descriptors.push(memoryFd);
     try {
       this.#memory = mapShared(memoryFd, layout.regionBytes);
       const epoch = FIRST_EPOCH;
       this.region = formatRegion(this.#memory.buffer, layout, { guestPid: process.pid, epoch });
-      const bellFd = createEvent();
+      const bellFd = adoptFd(createEvent());
       this.#descriptors.push(bellFd);
       this.attachHandles = [memoryFd, bellFd];
       this.sleeper = new EventSleeper(bellFd);
@@ -109,7 +109,7 @@ class ProcessTransport implements Transport {
   adoptHostBell(handle: LinkHandle): Bell {
     assert(typeof handle === 'number', 'a socket carries descriptors');
     this.#dropHostBell();
-    this.#hostBellFd = handle;
+    this.#hostBellFd = adoptFd(handle);
     return new EventBell(handle);
   }
 

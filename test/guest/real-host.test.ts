@@ -3,20 +3,18 @@
  * SharedArrayBuffers. Threads that only block survive hosts that die; processes end when nothing is
  * in flight and not before; nothing is left behind. Needs dist/.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { type Host, startHost } from 'logflume/host';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectAdmin } from '../../guest/admin.ts';
 import { connect } from '../../guest/connect.ts';
+import type { StoreError } from '../../src/base/errors.ts';
 import { MIB } from '../../src/base/units.ts';
 import { mappedBytes } from '../../src/bindings/memory.ts';
 import { HostChild } from '../host/support/host-child.ts';
 import { makePlace, makePool } from '../host/support/place.ts';
+import { GuestProcess } from './support/guest-child.ts';
 import type { ThreadReport, ThreadTask } from './support/guest-thread.ts';
 
 const SUPPORT = new URL('../../dist/test/guest/support/', import.meta.url);
@@ -60,37 +58,13 @@ class GuestThread {
     }
   }
 
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
   async end(): Promise<ThreadReport> {
     Atomics.store(this.words, 0, 1);
     return await this.#report;
-  }
-}
-
-/** A guest process, line by line. */
-class GuestProcess {
-  readonly child: ChildProcess;
-  readonly lines: string[] = [];
-  readonly exited: Promise<unknown[]>;
-  #changed: () => void = () => undefined;
-
-  constructor(task: string) {
-    const script = fileURLToPath(new URL('guest-process.js', SUPPORT));
-    const stdio = ['pipe', 'pipe', 'inherit'] as const;
-    this.child = spawn(process.execPath, [script, task, place.socket], { stdio: [...stdio] });
-    this.exited = once(this.child, 'close');
-    if (this.child.stdout === null) throw new Error('a piped output is there');
-    createInterface(this.child.stdout).on('line', (line) => {
-      this.lines.push(line);
-      this.#changed();
-    });
-  }
-
-  async says(line: string): Promise<void> {
-    while (!this.lines.includes(line)) {
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
-    }
   }
 }
 
@@ -148,9 +122,31 @@ describe('a host in another process', () => {
     await host.close();
   });
 
+  it('has the volume back when a guest thread is terminated', async () => {
+    const host = await HostChild.start({ ...options, listen: place.socket, graceMs: 1 });
+    const descriptors = readdirSync('/proc/self/fd').length;
+    const mapped = mappedBytes();
+    const thread = new GuestThread(place.socket, 'one');
+    await thread.rounds(20);
+    await thread.terminate();
+    expect(readdirSync('/proc/self/fd').length).toBe(descriptors);
+    expect(mappedBytes()).toBe(mapped);
+    const attach = async () => await connect({ host: place.socket, volume: 'one' });
+    // The host hears of it a moment later.
+    const driver = await attach().catch(async (error: StoreError) => {
+      expect(error.code).toBe('in_use');
+      for (;;) {
+        const next = await attach().catch(() => undefined);
+        if (next !== undefined) return next;
+      }
+    });
+    await driver.close();
+    await host.close();
+  });
+
   it('does not keep an idle guest alive', async () => {
     const host = await HostChild.start({ listen: place.socket });
-    const guest = new GuestProcess('idle');
+    const guest = new GuestProcess('idle', place.socket);
     expect(await guest.exited).toEqual([0, null]);
     expect(guest.lines).toEqual(['attached']);
     await host.close();
@@ -158,7 +154,7 @@ describe('a host in another process', () => {
 
   it('that is gone does not keep an idle guest alive', async () => {
     const host = await HostChild.start({ listen: place.socket });
-    const guest = new GuestProcess('orphaned');
+    const guest = new GuestProcess('orphaned', place.socket);
     await guest.says('attached');
     await host.kill();
     await guest.says('reattaching');
@@ -168,7 +164,7 @@ describe('a host in another process', () => {
 
   it('keeps a guest alive that waits for it', async () => {
     const host = await HostChild.start({ listen: place.socket });
-    const guest = new GuestProcess('busy');
+    const guest = new GuestProcess('busy', place.socket);
     await guest.says('attached');
     process.kill(host.pid, 'SIGSTOP');
     guest.child.stdin?.write('go\n');

@@ -35,5 +35,34 @@ async function busy(): Promise<void> {
   say('submitted');
 }
 
-const TASKS: Record<string, () => Promise<void>> = { idle, orphaned, busy };
+const WARM_COUNT = 300_000;
+const COUNT = 500_000;
+const ROUNDS = 4;
+
+/** Bytes of heap per command of the batch face, the least of some rounds. Needs --expose-gc. */
+async function allocate(): Promise<void> {
+  const driver = await connect({ host });
+  const { batch } = driver;
+  const run = (count: number) => {
+    let submitted = 0;
+    let completed = 0;
+    while (completed < count) {
+      while (submitted < count && batch.submitNop() >= 0) submitted++;
+      batch.publish();
+      completed += batch.reap(64);
+    }
+  };
+  run(WARM_COUNT);
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    globalThis.gc?.();
+    const before = process.memoryUsage().heapUsed;
+    run(COUNT);
+    least = Math.min(least, (process.memoryUsage().heapUsed - before) / COUNT);
+  }
+  say(String(least));
+  await driver.close();
+}
+
+const TASKS: Record<string, () => Promise<void>> = { idle, orphaned, busy, allocate };
 await TASKS[task]?.();

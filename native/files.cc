@@ -135,18 +135,12 @@ napi_value DirectAlignment(napi_env env, napi_callback_info info) {
 
 std::span<const Export> FileExports() {
   static constexpr Export kExports[] = {
-      {"openFile", OpenFile},
-      {"adoptFd", AdoptFd},
-      {"closeFd", CloseFd},
-      {"duplicateFd", DuplicateFd},
-      {"lockFile", LockFile},
-      {"allocateFile", AllocateFile},
-      {"truncateFile", TruncateFile},
-      {"syncData", SyncData},
-      {"syncFile", SyncFile},
-      {"readAt", ReadAt},
-      {"writeAt", WriteAt},
-      {"directAlignment", DirectAlignment},
+      {"openFile", OpenFile},         {"adoptFd", AdoptFd},
+      {"closeFd", CloseFd},           {"duplicateFd", DuplicateFd},
+      {"lockFile", LockFile},         {"allocateFile", AllocateFile},
+      {"truncateFile", TruncateFile}, {"syncData", SyncData},
+      {"syncFile", SyncFile},         {"readAt", ReadAt},
+      {"writeAt", WriteAt},           {"directAlignment", DirectAlignment},
   };
   return kExports;
 }

@@ -150,6 +150,11 @@ export class RawGuest {
     this.link.send({ type: 'start', epoch: 1 });
   }
 
+  /** @throws StoreError with which the host has ended it. */
+  requireAlive(): void {
+    if (this.#end !== undefined) throw this.#end;
+  }
+
   /** @throws StoreError if the link ends first. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) {

@@ -64,7 +64,8 @@ export interface DataBuffer {
  *
  * Beyond the queue's depth commands wait in order, at most 65,536; then `limit_exceeded`.
  * Arguments that make no sense reject with `invalid_argument`, a range past the end of the volume
- * with `out_of_range`; nothing was done then. `host_lost` means that nobody knows whether it was.
+ * with `out_of_range`; nothing was done then, except that a transfer that is split may have done
+ * pieces before. `host_lost` means that nobody knows whether it was done.
  */
 export interface AsyncFace {
   /** Reads into new memory. */
@@ -96,7 +97,11 @@ export interface AsyncFace {
  * worker threads. On the main thread it works and stops everything else meanwhile.
  *
  * With policy `wait` a call outlasts the loss of the host, up to `hostLossDeadlineMs`. Throws where
- * the async face rejects; `timed_out` is never thrown, a call ends with its command.
+ * the async face rejects; `timed_out` is never thrown, a call ends with its command. A blocked
+ * thread looks for the loss of its host every 50 ms. It cannot see that a host in another thread of
+ * its own process was torn down with its whole thread; it does see that its reactor died.
+ *
+ * A blocking call goes ahead of calls of the async face that wait in line.
  */
 export interface SyncFace {
   /** Reads into new memory. */
@@ -227,7 +232,8 @@ export interface Driver {
 
   /**
    * Takes a piece of the data area for as long as the caller likes. Its bytes are what the last
-   * user left there.
+   * user left there. Sizes are rounded up to a power of two, 4 KiB at least, so a piece of 5 MiB
+   * takes 8; commands share what is left.
    *
    * @throws StoreError `limit_exceeded` if no piece of that size is free now.
    */

@@ -41,7 +41,10 @@ export interface ConnectOptions {
    * in flight share them; a command that finds no room waits for others to complete.
    */
   readonly dataBytes?: number;
-  /** Microseconds to spin for a completion before sleeping. Default 50, about one wake-up. */
+  /**
+   * Microseconds that a blocked thread spins for a completion before it sleeps, 0 to 10,000.
+   * Default 50, about one wake-up. The async face never spins: it would hold up the event loop.
+   */
   readonly spinUs?: number;
   /**
    * `wait`, the default: commands in flight and new ones wait for the next host and are then done

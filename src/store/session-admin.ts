@@ -69,6 +69,8 @@ export class SessionAdmin {
       const comesBack = incarnation === this.#log.incarnation;
       sessions.awayUntil(session, comesBack ? nowUs + graceMs * US_PER_MS : nowUs);
     }
+    // Before any other call: the first to attach must not find its volume held by nobody.
+    this.expire(nowUs);
   }
 
   /** Closes the sessions whose grace is over. */

@@ -202,7 +202,9 @@ describe('R26: sessions', () => {
   it('R3: end with their incarnation, and hold no volume in the next', async () => {
     const harness = await makeStore();
     const guest = await harness.attach('disk', 'exclusive', GRACE_MS);
+    await harness.pump(harness.store.flush());
     await harness.losePowerAndReopen();
+    expect(harness.store.listSessions()).toHaveLength(1);
     expect(harness.store.incarnation).toBeGreaterThan(guest.grant.incarnation);
     await expect(harness.reattach(guest)).rejects.toEqual(failsWith('incarnation_changed'));
     const fresh = await harness.attach('disk', 'exclusive', GRACE_MS);

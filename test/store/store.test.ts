@@ -259,9 +259,9 @@ describe('cold blocks', () => {
     for (let byte = 2; byte < 12; byte++) {
       for (let sector = 0; sector < sectors; sector += 512)
         write(harness, guest, sector, 512, byte);
-    }
-    for (let sector = 0; sector < sectors; sector += 512) {
-      expect(read(harness, guest, sector, 512)).toEqual(times(512, 11));
+      for (let sector = 0; sector < sectors; sector += 512) {
+        expect(read(harness, guest, sector, 512)).toEqual(times(512, byte));
+      }
     }
     expect(harness.store.stats().cacheMisses).toBeGreaterThan(VOLUME_BYTES / BLOCK_BYTES);
   });

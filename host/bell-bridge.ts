@@ -1,4 +1,5 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from './start-thread.ts';
 
 export interface BellBridgeData {
   /** Word 0 is rung by guests of this process. */
@@ -15,7 +16,7 @@ export class BellBridge {
 
   constructor(data: BellBridgeData) {
     const script = new URL('./bell-bridge-thread.js', import.meta.url);
-    this.#worker = new Worker(script, { workerData: data });
+    this.#worker = startThread(script, data);
     this.#worker.unref();
     this.ready = new Promise((resolve) => this.#worker.once('message', () => resolve()));
   }

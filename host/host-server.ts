@@ -57,7 +57,8 @@ export class HostServer implements Host, Hall {
     this.#supervisor = new Supervisor(options, this.clock, {
       onOpened: (facts) => this.note('pool open', plainFacts(facts)),
       onMessage: (message) => this.#hear(message),
-      onLost: (cause, again) => this.#reactorLost(cause, again),
+      onLost: (cause) => this.#reactorLost(cause),
+      onOver: (failure) => this.#over(failure),
     });
     const { wake } = this.#supervisor;
     this.portBell = wake instanceof SharedArrayBuffer ? wake : new SharedArrayBuffer(4);
@@ -79,6 +80,11 @@ export class HostServer implements Host, Hall {
       if (error instanceof StoreError) {
         server.#logger?.error({ code: error.code }, `host not started: ${error.message}`);
       }
+      // From here on the end of the reactor's thread is no loss, and nobody ends the host twice.
+      server.#closing = Promise.resolve();
+      await server.#supervisor.close().catch(() => undefined);
+      // The pool may be open already. Why that fails as well is of less interest.
+      await server.#supervisor.close().catch(() => undefined);
       await server.#dispose();
       throw error;
     }
@@ -208,15 +214,15 @@ export class HostServer implements Host, Hall {
     else connection?.resized(message.sizeBytes);
   }
 
-  #reactorLost(cause: Error | undefined, again: boolean): void {
-    if (this.#closing === undefined) {
-      const reason = cause?.message ?? 'terminated';
-      this.#logger?.error({ reason, restarting: again }, 'reactor lost');
-    }
+  #reactorLost(cause: Error | undefined): void {
+    this.#logger?.error({ reason: cause?.message ?? 'terminated' }, 'reactor lost');
     for (const connection of [...this.#connections]) connection.lost();
-    if (again || this.#closing !== undefined) return;
-    const failure = new StoreError('host_lost', { reactor: 'died too often' }, { cause });
-    void this.#dispose().then(() => this.#end(failure));
+  }
+
+  /** Nobody serves any more, and nobody will. */
+  #over(failure: StoreError): void {
+    this.#logger?.fatal({ code: failure.code }, `host over: ${failure.message}`);
+    this.#closing ??= this.#dispose().then(() => this.#end(failure));
   }
 
   async #close(): Promise<void> {

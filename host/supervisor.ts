@@ -5,7 +5,7 @@
  *   opening --opened--> running --died--> opening …
  *      └-- open-failed, or too many deaths --> over
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { assert } from '../src/base/assert.ts';
 import { StoreError } from '../src/base/errors.ts';
 import { closeFd } from '../src/bindings/files.ts';
@@ -17,6 +17,7 @@ import { NotifyBell } from '../src/memory/bell.ts';
 import type { Clock } from '../src/platform/platform.ts';
 import type { CheckedHostOptions } from './options.ts';
 import { errorOf, type FromReactor, type ReactorData, type ToReactor } from './reactor-messages.ts';
+import { startThread } from './start-thread.ts';
 
 /** A reactor that dies more often is ill, and its guests are better told so. */
 const DEATHS_PER_MINUTE_MAX = 5;
@@ -26,8 +27,10 @@ export interface SupervisorEvents {
   /** Guests may attach, now for the first time or again. */
   onOpened(facts: Readonly<Record<string, string | number | bigint>>): void;
   onMessage(message: FromReactor): void;
-  /** The thread is gone, and with it every session. The next is started if `again`. */
-  onLost(cause: Error | undefined, again: boolean): void;
+  /** A thread that had opened the pool is gone, and every session with it. */
+  onLost(cause: Error | undefined): void;
+  /** No other is started: the pool could not be opened again, or threads died too often. */
+  onOver(failure: StoreError): void;
 }
 
 interface Pending {
@@ -48,6 +51,9 @@ export class Supervisor {
   #nextId = 1;
   #deathsUs: number[] = [];
   #over: boolean = false;
+  /** Until the first has opened the pool nothing is tried again: the caller is told. */
+  #openedOnce: boolean = false;
+  #openFailure: StoreError | undefined;
 
   constructor(options: CheckedHostOptions, clock: Clock, events: SupervisorEvents) {
     this.#options = options;
@@ -75,6 +81,8 @@ export class Supervisor {
   /** Resolves when the next reactor is open, at once if one is. @throws StoreError `host_lost`. */
   async ready(): Promise<void> {
     while (this.#opening !== undefined) await this.#opening.catch(() => undefined);
+    // A thread that could not open the pool may still be there, on its way out.
+    if (this.#openFailure !== undefined) throw this.#openFailure;
     if (this.#worker === undefined) throw new StoreError('host_lost', { reactor: 'over' });
   }
 
@@ -102,7 +110,6 @@ export class Supervisor {
 
   /** Lets the reactor finish what it has and close the pool; then its thread is gone. */
   async close(): Promise<void> {
-    if (this.#over) return;
     // A reactor that dies while it closes is not replaced.
     this.#over = true;
     await this.#opening?.catch(() => undefined);
@@ -139,7 +146,7 @@ export class Supervisor {
       wake: this.#wake,
       hostPid: process.pid,
     };
-    const worker = new Worker(new URL('./reactor-thread.js', import.meta.url), { workerData });
+    const worker = startThread(new URL('./reactor-thread.js', import.meta.url), workerData);
     this.#worker = worker;
     let cause: Error | undefined;
     worker.on('error', (error: Error) => {
@@ -161,11 +168,12 @@ export class Supervisor {
 
   #receive(message: FromReactor, settle: (error: StoreError | undefined) => void): void {
     if (message.kind === 'opened') {
+      this.#openedOnce = true;
       settle(undefined);
       this.#events.onOpened(message.facts);
     } else if (message.kind === 'open-failed') {
-      this.#over = true;
-      settle(errorOf(message.error));
+      this.#openFailure = errorOf(message.error);
+      settle(this.#openFailure);
     } else if (message.kind === 'closed') {
       this.#closed?.(message.error === undefined ? undefined : errorOf(message.error));
     } else if (message.kind === 'answered' || message.kind === 'declined') {
@@ -182,14 +190,25 @@ export class Supervisor {
     for (const { reject } of this.#pending.values()) reject(lost);
     this.#pending.clear();
     this.#closed?.(lost);
-    const nowUs = this.#clock.nowUs();
-    this.#deathsUs = [...this.#deathsUs.filter((at) => at > nowUs - MINUTE_US), nowUs];
-    const again = !this.#over && this.#deathsUs.length <= DEATHS_PER_MINUTE_MAX;
-    if (again) {
+    if (!this.#openedOnce || this.#over) {
+      this.#over = true;
+      return;
+    }
+    const failure = this.#openFailure ?? this.#tooManyDeaths(cause);
+    if (failure === undefined) {
       this.#opening = this.#start();
       // Who waits for it hears of a failure; nobody else has to.
       this.#opening.catch(() => undefined);
     } else this.#over = true;
-    this.#events.onLost(cause, again);
+    this.#events.onLost(cause);
+    if (failure !== undefined) this.#events.onOver(failure);
+  }
+
+  #tooManyDeaths(cause: Error | undefined): StoreError | undefined {
+    const nowUs = this.#clock.nowUs();
+    this.#deathsUs = [...this.#deathsUs.filter((at) => at > nowUs - MINUTE_US), nowUs];
+    const deaths = this.#deathsUs.length;
+    if (deaths <= DEATHS_PER_MINUTE_MAX) return undefined;
+    return new StoreError('host_lost', { reactorDeathsPerMinute: deaths }, { cause });
   }
 }

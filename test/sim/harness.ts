@@ -72,11 +72,19 @@ const SMALL_POOLS_BYTES: readonly number[] = [32 * MIB, 40 * MIB];
 const SEGMENT_BYTES = 2 * MIB;
 /** Longer than any run, in virtual time. */
 const GRACE_MS = 3_600_000;
+/** Disks answer before that; a longer sleep would end the grace of guests that are away. */
+const SLEEP_US_MAX = 100_000;
 /** Turns without any progress after which a run is stuck. */
 const IDLE_TURNS_MAX = 20_000;
 /** A crash while recovering happens at most so many times in a row. */
 const RECOVERIES_MAX = 4;
 const RECOVERY_POINTS_MAX = 80;
+/** Guests that miss a whole life of the host, and still get what they asked for done once. */
+const AWAY_ODDS = 0.25;
+/** Crash points that a load passes before it dies, at most. */
+const LOAD_POINTS_MAX = 300;
+/** A load that is to use segments again is so much longer. */
+const CHURN_FACTOR = 4;
 
 /** How a load ends. `fault`: a write or sync fails, and the process dies of it. */
 type Ending = 'kill' | 'power' | 'bank' | 'fault' | 'close' | 'close-power';
@@ -110,8 +118,8 @@ export class SimRun {
 
   /** @throws ModelViolation and whatever the code under test throws. */
   async run(): Promise<RunReport> {
-    const sizes = this.#options.smallPool === true ? SMALL_POOLS_BYTES : POOLS_BYTES;
-    const sizeBytes = this.#prng.pick(sizes);
+    const small = this.#options.smallPool === true || this.#profile.churn;
+    const sizeBytes = this.#prng.pick(small ? SMALL_POOLS_BYTES : POOLS_BYTES);
     const options = { sizeBytes, segmentBytes: SEGMENT_BYTES };
     await this.#factory.createPool(this.#process, POOL_PATH, options);
     await this.#open({});
@@ -121,7 +129,7 @@ export class SimRun {
       const startPoint = this.machine.pointCount;
       const ending = await this.#load();
       if (round === 0) this.#pointCount = this.machine.pointCount - startPoint;
-      await this.#recover(ending);
+      if ((await this.#recover(ending)) === 'full') break;
     }
     return {
       commandCount: this.#commandCount,
@@ -217,10 +225,13 @@ export class SimRun {
   async #load(): Promise<Ending> {
     const { crashAt, commandCount } = this.#options;
     const ending = this.#drawEnding();
+    const factor = this.#profile.churn && crashAt === undefined ? CHURN_FACTOR : 1;
     if (crashAt !== undefined) this.machine.armCrash(crashAt);
     else if (ending === 'fault') this.#armFault();
-    else if (!ending.startsWith('close')) this.machine.armCrash(this.#prng.between(1, 300));
-    const target = this.#prng.between(1, commandCount);
+    else if (!ending.startsWith('close')) {
+      this.machine.armCrash(this.#prng.between(1, factor * LOAD_POINTS_MAX));
+    }
+    const target = this.#prng.between(1, factor * commandCount);
     const drains = ending.startsWith('close') || this.#prng.chance(0.2);
     try {
       if (ending !== 'fault' && this.#prng.chance(0.2)) await this.#changeVolumes();
@@ -270,7 +281,7 @@ export class SimRun {
     let idleTurns = 0;
     for (let turn = 0; submitted < target || drains; turn++) {
       // Orphans come back one by one, while others are at work already.
-      const orphan = this.#guests.find((guest) => !guest.attached);
+      const orphan = this.#guests.find((guest) => !(guest.attached || guest.away));
       if (orphan !== undefined && this.#prng.chance(0.1)) await this.#reattach(orphan);
       if (submitted < target) submitted += this.#submitSome(target - submitted);
       const busy = this.#step();
@@ -279,8 +290,8 @@ export class SimRun {
       if (idleTurns > IDLE_TURNS_MAX) throw new ModelViolation('the store makes no progress');
       if (turn % 16 === 0) await this.#turnOfEventLoop();
       if (store.failed !== undefined) return this.#requireFault(store.failed);
-      const inFlight = this.#guests.reduce((sum, guest) => sum + guest.inFlightCount, 0);
-      if (submitted === target && inFlight === 0 && orphan === undefined) return;
+      const isBusy = this.#guests.some(({ away, inFlightCount }) => !away && inFlightCount > 0);
+      if (submitted === target && !isBusy && orphan === undefined) return;
     }
   }
 
@@ -325,7 +336,7 @@ export class SimRun {
   #passTime(idleTurns: number): void {
     const nowUs = this.machine.time.nowUs;
     const sleepUs = idleTurns % 50 === 49 ? this.#openStore.nextDeadlineUs - nowUs : 20;
-    if (Number.isFinite(sleepUs) && sleepUs > 0) this.machine.time.advance(sleepUs);
+    if (sleepUs > 0) this.machine.time.advance(Math.min(sleepUs, SLEEP_US_MAX));
   }
 
   /** Runs the reactor until a cold call is done. */
@@ -358,7 +369,8 @@ export class SimRun {
     if (this.#process.alive || error instanceof ModelViolation) throw error;
   }
 
-  async #recover(ending: Ending): Promise<void> {
+  /** `full`: a pool that fills up has no room to be opened in; its run ends there. */
+  async #recover(ending: Ending): Promise<'checked' | 'full'> {
     this.#kill();
     for (const guest of this.#guests) guest.expectsFailure = false;
     for (const file of this.machine.disks.values()) file.faults.cancel();
@@ -374,8 +386,9 @@ export class SimRun {
         // What a recovery has shown survives from then on (R4).
         if (!lost.power) this.#model.completeRecovery();
         await this.#check(lost.power, ending);
-        return;
+        return 'checked';
       } catch (error) {
+        if (this.#profile.churn && isFull(error)) return 'full';
         this.#requireCrash(error);
       }
       this.#kill();
@@ -388,7 +401,12 @@ export class SimRun {
 
   #kill(): void {
     this.#store = undefined;
-    for (const guest of this.#guests) guest.detach();
+    for (const guest of this.#guests) {
+      guest.detach();
+      guest.away = this.#prng.chance(AWAY_ODDS);
+    }
+    const [first] = this.#guests;
+    if (first !== undefined && this.#guests.every(({ away }) => away)) first.away = false;
     this.machine.killProcesses();
     this.#crashCount += 1;
   }
@@ -444,4 +462,8 @@ export class SimRun {
     if (!busy) this.#passTime(0);
     await this.#turnOfEventLoop();
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'pool_full';
 }

@@ -38,8 +38,18 @@ export function applyEdits(
 }
 
 export interface SearchOutcome {
-  readonly found: boolean;
-  readonly output: string;
+  /** Seed under which the bug showed. */
+  readonly seed: number | undefined;
+  /** What the simulator said last, or of the finding. */
+  readonly says: string;
+}
+
+/** What a run of the simulator found, by its status and what it printed. */
+export function outcomeOf(status: number | null, output: string): SearchOutcome {
+  const finding = /^seed (\d+): .*/m.exec(output);
+  const says = finding?.[0] ?? output.trim().split('\n').at(-1) ?? '';
+  const seed = status === 1 && finding !== null ? Number(finding[1]) : undefined;
+  return { seed, says };
 }
 
 /** Plants the bug in a copy of the checkout at `root` and runs the simulator there. */
@@ -62,7 +72,7 @@ export function searchMutant(root: string, mutant: Mutant, args: readonly string
     const main = join(folder, 'dist/test/sim/main.js');
     const options = { cwd: folder, encoding: 'utf8', timeout: SEARCH_MS_MAX } as const;
     const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], options);
-    return { found: status === 1, output: stdout + stderr };
+    return outcomeOf(status, stdout + stderr);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

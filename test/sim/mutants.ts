@@ -108,8 +108,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('R7', 'a header calls durable what is not', [
     CYCLE,
-    'durableSequence: this.committer.durableSequence,',
-    'durableSequence: this.committer.closedSequence,',
+    'header.durableSequence = this.committer.durableSequence;',
+    'header.durableSequence = this.committer.closedSequence;',
   ]),
   mutant('R9', 'a discard is not replayed', [
     'src/volumes/replay.ts',
@@ -141,10 +141,10 @@ export const MUTANTS: readonly Mutant[] = [
     'if (entry !== ENTRY_NONE && map.pbaAt(entry) === pba) cache.admit(frame, pba);',
     'if (entry !== ENTRY_NONE || cache.frameCount > 0) cache.admit(frame, pba);',
   ]),
-  mutant('R24', 'commands overtake those on the same block', [
-    'src/volumes/engine.ts',
-    'if (other === HELD_NONE) return false;\n    this.#hold(row, mutates);',
-    'if (other === HELD_NONE || mutates) return false;\n    this.#hold(row, mutates);',
+  mutant('R24', 'a partial write forgets what is not in the bank', [
+    'src/volumes/edges.ts',
+    'if (source === ZEROS) copies.zero(',
+    'if (source !== bankMemory) copies.zero(',
   ]),
   mutant('R25', 'replies are not stored', [
     'src/volumes/replay.ts',

@@ -136,6 +136,21 @@ describe('simulated disk', () => {
     expect(lostCount).toBeGreaterThan(20);
   });
 
+  it('does not let a sync cover a write that is complete but not reaped', async () => {
+    let lostCount = 0;
+    for (let seed = 0; seed < 100; seed++) {
+      const { machine, process, disk } = await makeMachine(seed);
+      writeUnit(process, disk, 0, 9, false);
+      while (!disk.hasCompletions());
+      disk.queueSync(1);
+      disk.submit();
+      reapAll(disk, 2);
+      machine.losePower();
+      if (sectorValues(await readUnit(machine, 0)).includes(0)) lostCount += 1;
+    }
+    expect(lostCount).toBeGreaterThan(20);
+  });
+
   it('never shows an older write once a newer one of that place was stored', async () => {
     const property = fc.asyncProperty(seeds, async (seed) => {
       const { machine, process, disk, file } = await makeMachine(seed);

@@ -15,6 +15,9 @@ import type { SimProcess } from './sim-process.ts';
 /** Memory of a read that is not finished holds this, so that nobody uses it early unnoticed. */
 const UNREAD_BYTE = 0xa5;
 const EIO = 5;
+/** Some operations take far longer than others: a disk's own housekeeping. */
+const SLOW_ODDS = 0.03;
+const SLOW_LOOKS_MAX = 200;
 
 /** The code under test broke the contract of the disk. Not a fault that it should handle. */
 export class SimViolation extends Error {
@@ -33,6 +36,8 @@ interface Operation {
   readonly covered: readonly UnsyncedWrite[];
   written: UnsyncedWrite | undefined;
   result: number;
+  /** Looks for completions that it still outlasts. */
+  looksLeft: number;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -222,6 +227,7 @@ export class SimDisk implements Disk {
       covered,
       written: undefined,
       result: 0,
+      looksLeft: this.#prng.chance(SLOW_ODDS) ? this.#prng.below(SLOW_LOOKS_MAX) : 0,
     });
     return true;
   }
@@ -250,8 +256,13 @@ export class SimDisk implements Disk {
     this.#idleLooks += 1;
     if (this.#idleLooks < 4 && this.#prng.chance(0.4)) return;
     this.#idleLooks = 0;
+    for (const operation of this.#submitted) if (operation.looksLeft > 0) operation.looksLeft -= 1;
     const count = this.#prng.between(1, this.#submitted.length);
-    for (let i = 0; i < count; i++) this.#complete(this.#prng.below(this.#submitted.length));
+    for (let i = 0; i < count; i++) {
+      const index = this.#prng.below(this.#submitted.length);
+      if (this.#submitted[index]?.looksLeft === 0) this.#complete(index);
+      if (this.#submitted.length === 0) return;
+    }
   }
 
   #complete(index: number): void {

@@ -58,6 +58,8 @@ export class SimGuest {
   readonly name: string;
   readonly volume: VolumeModel;
   grant: SessionGrant | undefined;
+  /** It comes back only after another death of the host. */
+  away = false as boolean;
   /** A disk was told to fail: commands that end with `pool_failed` stay unanswered. */
   expectsFailure = false as boolean;
   readonly #model: PoolModel;

@@ -8,6 +8,8 @@ import { SECTORS_PER_BLOCK } from '../../src/base/units.ts';
 export type CommandKind = 'write' | 'zero' | 'discard' | 'read' | 'flush';
 
 export interface Profile {
+  /** A small pool, more than half full of data that is overwritten all the time. */
+  readonly churn: boolean;
   readonly guestCount: number;
   readonly volumeCount: number;
   readonly volumeSectors: number;
@@ -37,13 +39,37 @@ const KINDS: readonly CommandKind[] = ['write', 'zero', 'discard', 'read', 'flus
 
 /** The longest command of any profile, which bounds a guest's data area. */
 export const SECTORS_MAX = 512;
+const CHURN_ODDS = 0.15;
 
 /** A kind of load, drawn once per run, so that runs differ more than their commands do. */
 export function drawProfile(prng: Prng): Profile {
+  return prng.chance(CHURN_ODDS) ? drawChurn(prng) : drawMix(prng);
+}
+
+/** Segments die and are used again, between checkpoints and while they are read. */
+function drawChurn(prng: Prng): Profile {
+  return {
+    churn: true,
+    guestCount: 2,
+    volumeCount: 2,
+    volumeSectors: 8192,
+    queueCount: 1,
+    queueDepth: 8,
+    sectorsMax: SECTORS_MAX,
+    short: prng.pick([0.1, 0.5]),
+    weights: { write: 60, zero: 1, discard: 5, read: prng.pick([20, 60]), flush: 2 },
+    fua: prng.pick([0, 0.1]),
+    aligned: prng.pick([0.5, 1]),
+    inFlightMax: 16,
+  };
+}
+
+function drawMix(prng: Prng): Profile {
   const volumeSectors = prng.pick([64, 256, 1024, 2048]);
   // Long commands fill segments, so that they are freed and used again.
   const long = prng.chance(0.3);
   return {
+    churn: false,
     guestCount: prng.between(1, 4),
     volumeCount: prng.between(1, 3),
     volumeSectors,

@@ -9,6 +9,7 @@ import {
   type AdminRequestType,
   type AdminResult,
   type ControlMessage,
+  controlMessage,
   type VolumeEntry,
 } from '../src/channel/control-schema.ts';
 import type { ControlLink } from '../src/channel/link.ts';
@@ -58,6 +59,15 @@ export async function connectAdmin(options: AdminOptions = {}): Promise<Admin> {
 }
 
 const TIMEOUT_MS_DEFAULT = 30_000;
+
+/** The host cuts off who sends what is none, so a bad name or size is refused before it is sent. */
+function requireRequest(request: object): ControlMessage {
+  const parsed = controlMessage.safeParse(request);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const field = issue?.path.map(String).join('.') ?? '';
+  throw new StoreError('invalid_argument', { field, problem: issue?.message ?? 'unknown' });
+}
 
 /** A request without its number. */
 type Asked = {
@@ -136,6 +146,7 @@ class AdminClient implements Admin {
   ): Promise<AdminResult<Type>> {
     if (this.#end !== undefined) throw this.#end;
     const requestId = this.#nextId;
+    const message = requireRequest({ ...request, requestId });
     this.#nextId++;
     const answer = new Promise<unknown>((resolve, reject) => {
       const timer = this.#clock.after(this.#timeoutMs, () => {
@@ -145,7 +156,7 @@ class AdminClient implements Admin {
       this.#pending.set(requestId, { timer, resolve, reject });
     });
     this.#link.hold(true);
-    this.#link.send({ ...request, requestId } as AdminRequest);
+    this.#link.send(message);
     const parsed = ADMIN_RESULTS[type].safeParse(await answer);
     if (parsed.success) return parsed.data as AdminResult<Type>;
     throw new StoreError('protocol_mismatch', { answerTo: type }, { cause: parsed.error });

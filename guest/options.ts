@@ -4,6 +4,7 @@
 import { MessagePort } from 'node:worker_threads';
 import { type ErrorDetails, StoreError } from '../src/base/errors.ts';
 import { MIB } from '../src/base/units.ts';
+import { volumeName } from '../src/channel/control-schema.ts';
 import { defaultHostPath, requireSocketPath } from '../src/channel/default-socket.ts';
 import {
   DATA_BYTES_MAX,
@@ -126,7 +127,7 @@ export function checkOptions(options: ConnectOptions): CheckedOptions {
     if (!KNOWN.has(name)) throw refused(name, 'no such option', [...KNOWN].join(' '));
   }
   const { volume } = options;
-  if (volume !== undefined && (typeof volume !== 'string' || volume === '')) {
+  if (volume !== undefined && !volumeName.safeParse(volume).success) {
     throw refused('volume', String(volume), 'the name of a volume');
   }
   const queueDepth = options.queueDepth ?? QUEUE_DEPTH_DEFAULT;

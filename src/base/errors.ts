@@ -33,7 +33,7 @@ const KINDS = {
   read_only: { status: 4, says: 'the volume is attached read-only', reaction: 'refuse', errno: 30 },
   not_found: { status: 5, says: 'no such volume', reaction: 'refuse', errno: 2 },
   already_exists: { status: 6, says: 'the name is taken', reaction: 'refuse', errno: 17 },
-  in_use: { status: 7, says: 'held by another guest', reaction: 'retry', errno: 16 },
+  in_use: { status: 7, says: 'held by somebody else', reaction: 'retry', errno: 16 },
   permission_denied: { status: 8, says: 'not allowed', reaction: 'refuse', errno: 13 },
   limit_exceeded: { status: 9, says: 'a stated limit is reached', reaction: 'refuse', errno: 105 },
   batch_too_large: { status: 10, says: 'the batch is too large', reaction: 'refuse', errno: 7 },
@@ -56,7 +56,7 @@ const KINDS = {
   },
   bank_lost: {
     status: 26,
-    says: 'the bank of an unclean pool is missing or unreadable; completed writes that were not flushed were in it',
+    says: 'the bank of an unclean pool is missing or unreadable; completed writes that were not flushed were in it; put it back, or give them up with --discard-bank',
     reaction: 'refuse',
     errno: 5,
   },

@@ -30,7 +30,7 @@ const u53 = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(TEXT_MAX);
 
 /** Names are shown on terminals and in paths: no control characters, slashes or outer blanks. */
-const volumeName = z
+export const volumeName = z
   .string()
   .min(1)
   .max(VOLUME_NAME_MAX)

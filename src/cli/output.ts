@@ -2,6 +2,7 @@
  * How commands speak: tables and sentences on standard output for people, one JSON value with
  * `--json` for programs; errors on standard error, one line each.
  */
+import { getSystemErrorMap } from 'node:util';
 import { StoreError } from '../base/errors.ts';
 
 export type Row = Readonly<Record<string, string | number | boolean>>;
@@ -47,11 +48,19 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
+/** What the kernel's name for a failure means: `ENOENT` is known to few. */
+function meaningOf(error: unknown): string {
+  const errno = error instanceof StoreError ? error.details['errno'] : undefined;
+  const meanings = [...getSystemErrorMap().values()];
+  const meaning = meanings.find(([name]) => name === errno)?.[1];
+  return meaning === undefined ? '' : ` (${meaning})`;
+}
+
 /** One line for a failure; with `verbose` the chain of causes below it. */
 export function formatError(error: unknown, verbose: boolean): string {
   const head = error instanceof Error ? error.message : String(error);
   const code = error instanceof StoreError ? ` [${error.code}]` : '';
-  const lines = [`logflume: ${head}${code}`];
+  const lines = [`logflume: ${head}${meaningOf(error)}${code}`];
   if (verbose) {
     let cause: unknown = error;
     while (cause instanceof Error) {

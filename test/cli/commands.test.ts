@@ -21,7 +21,9 @@ let host: ChildProcess | undefined;
 
 function logflume(...args: string[]): { status: number | null; out: string; err: string } {
   const env = { ...process.env, LOGFLUME_HOST: socket };
-  const result = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', env });
+  // A command that never ends is a failure of its test, not of the whole run.
+  const timeout = 60_000;
+  const result = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', env, timeout });
   return { status: result.status, out: result.stdout, err: result.stderr };
 }
 
@@ -123,12 +125,23 @@ describe('a running host', () => {
     expect(second.status).toBe(1);
     expect(second.err).toContain('[pool_locked]');
   }, 30_000);
+
+  it('keeps its socket from others, which end and let go of their pool', () => {
+    const other = join(folder, 'other.pool');
+    expect(logflume('pool', 'create', other, '--size', '96M').status).toBe(0);
+    const second = logflume('host', '--pool', other, '--listen', socket);
+    expect(second.status).toBe(1);
+    expect(second.err).toContain('[in_use]');
+    expect(second.err).not.toContain('reactor lost');
+    expect(logflumeJson('pool', 'info', other)).toMatchObject({ clean: true });
+  }, 30_000);
 });
 
 describe('errors', () => {
   it.each([
     ['a host that is not there', ['volume', 'ls', '--host', '/nonexistent/s'], '/nonexistent/s'],
     ['a size that is none', ['volume', 'create', 'x', '--size', '7Q'], '7Q'],
+    ['a name that is none', ['volume', 'create', 'a/b', '--size', '1M'], 'field=name'],
     ['a volume that is not there', ['volume', 'info', 'nosuch'], '[not_found]'],
     ['a pool that is not there', ['pool', 'info', '/nonexistent/p'], '/nonexistent/p'],
     ['a number that is none', ['host', '--pool', 'x', '--spin-us', 'many'], 'many'],
@@ -137,6 +150,12 @@ describe('errors', () => {
     expect({ status, out }).toEqual({ status: 1, out: '' });
     expect(err.trimEnd().split('\n')).toHaveLength(1);
     expect(err).toContain(names);
+  });
+
+  it('of a host that cannot open its pool are its last words', () => {
+    const { status, err } = logflume('host', '--pool', '/nonexistent/p', '--listen', `${socket}2`);
+    expect(status).toBe(1);
+    expect(err.trimEnd().split('\n').at(-1)).toContain('no such file or directory');
   });
 
   it('show their cause with --verbose', () => {

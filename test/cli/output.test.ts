@@ -19,6 +19,11 @@ describe('output', () => {
     expect(formatFacts({ id: 1, name: 'x' })).toBe('id    1\nname  x');
   });
 
+  it('says what the name of a system error means', () => {
+    const error = new StoreError('system_error', { path: 'p', call: 'open', errno: 'ENOENT' });
+    expect(formatError(error, false)).toContain('errno=ENOENT (no such file or directory)');
+  });
+
   it('says an error in one line, its causes only when asked', () => {
     const cause = new Error('underneath');
     const error = new StoreError('pool_locked', { path: 'p' }, { cause });

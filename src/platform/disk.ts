@@ -42,7 +42,7 @@ export interface Disk {
   queueSync(slot: number): boolean;
   /** Hands over what was queued, in one call. Cheap if nothing was. */
   submit(): void;
-  /** Whether `reap` would find something. No system call. */
+  /** Whether `reap` would find something; true once too often, never too seldom. No system call. */
   hasCompletions(): boolean;
   /** Takes completions, not always all, into `completedSlots` and `completedResults`; how many. */
   reap(): number;

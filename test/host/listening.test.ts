@@ -80,6 +80,14 @@ it('lets one of several win that start together over a dead socket', async () =>
   await serves();
 });
 
+it('belongs to one host from before it listens', () => {
+  const first = SocketPlace.claim(place.socket, { privateFolder: false });
+  const claim = () => SocketPlace.claim(place.socket, { privateFolder: false });
+  expect(claim).toThrow(expect.objectContaining({ code: 'in_use' }));
+  first.release();
+  claim().release();
+});
+
 it('refuses a path that a socket cannot have', async () => {
   const listen = join(place.folder, 'x'.repeat(100));
   await expect(HostChild.start({ listen })).rejects.toMatchObject({ code: 'invalid_argument' });

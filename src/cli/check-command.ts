@@ -10,6 +10,8 @@ import type { VerifyTask } from './check-worker.ts';
 import { print, printJson } from './output.ts';
 import { formatCount } from './size.ts';
 
+/** A host that has just ended may hold the lock a moment longer: the kernel ends its disk queue later. */
+const LOCK_WAIT_MS = 2000;
 /** More would only queue up at the disk. */
 const THREADS_MAX = 4;
 
@@ -30,7 +32,7 @@ export function addCheckCommand(program: Command): void {
 async function check(file: string, options: CheckOptions): Promise<void> {
   const bankDir = options.bank ?? process.env['LOGFLUME_BANK_DIR'];
   const platform = createNodePlatform(bankDir === undefined ? {} : { bankDir });
-  const disk = await platform.pools.open(file, { lockWaitMs: 0, readOnly: true });
+  const disk = await platform.pools.open(file, { lockWaitMs: LOCK_WAIT_MS, readOnly: true });
   const threads = new Piscina({
     filename: new URL('./check-worker.js', import.meta.url).href,
     name: 'verifyBlocks',

@@ -12,6 +12,7 @@ import { BLOCK_BYTES, SECTOR_BYTES } from '../src/base/units.ts';
 import { HostCounter } from '../src/channel/host-page.ts';
 import type { HostQueue } from '../src/channel/host-queue.ts';
 import { COMMAND_BYTES_MAX, Opcode, VolumeInfo, VolumeInfoFlag } from '../src/channel/protocol.ts';
+import type { Clock } from '../src/platform/platform.ts';
 import type { Store } from '../src/store/store.ts';
 import { RequestFlag, RequestOp, TABLE_FULL } from '../src/volumes/request-table.ts';
 import type { Session } from './session.ts';
@@ -21,6 +22,9 @@ export const VISIT_COMMANDS_MAX = 32;
 
 /** Commands without sense, one after the other, after which a guest is taken for hostile. */
 const MALFORMED_IN_ROW_MAX = 1000;
+
+/** No command of this turn has gone to the store: the clock, 60 ns a reading, was not asked. */
+export const TURN_UNTIMED = -1;
 
 const UNSUPPORTED = statusOf('unsupported');
 const NS_PER_US = 1000;
@@ -37,39 +41,55 @@ export class Dispatcher {
   readonly #store: Store | undefined;
   /** Sessions by number, the reactor's own table. */
   readonly #sessions: readonly (Session | undefined)[];
+  readonly #clock: Clock;
+  #turnUs = TURN_UNTIMED;
 
-  constructor(store: Store | undefined, sessions: readonly (Session | undefined)[]) {
+  constructor(store: Store | undefined, sessions: readonly (Session | undefined)[], clock: Clock) {
     this.#store = store;
     this.#sessions = sessions;
+    this.#clock = clock;
+  }
+
+  /** A new turn begins: what goes to the store from now on carries another time. @hotpath */
+  beginTurn(): void {
+    this.#turnUs = TURN_UNTIMED;
+  }
+
+  /** When the first command of this turn went to the store, or `TURN_UNTIMED`. @hotpath */
+  get turnUs(): number {
+    return this.#turnUs;
   }
 
   /**
    * Takes at most `VISIT_COMMANDS_MAX` commands and returns how many. Completions are published by
-   * the caller. `nowUs` is when this turn began. @hotpath
+   * the caller. @hotpath
    *
    * @throws StoreError with reaction `detach`: the guest broke the protocol, end its session.
    */
-  visit(session: Session, queue: HostQueue, waitingCount: number, nowUs: number): number {
+  visit(session: Session, queue: HostQueue, waitingCount: number): number {
     const count = queue.take(this.#budget(waitingCount));
     countBatch(session, waitingCount);
     for (let i = 0; i < count; i++) {
       const tag = queue.takenTags[i] as number;
       const status = queue.validateCommand(tag);
-      if (status === STATUS_OK) this.#start(session, queue, tag, nowUs);
+      if (status === STATUS_OK) this.#start(session, queue, tag);
       else refuseMalformed(session, queue, tag, status);
     }
     return count;
   }
 
   /** Answers what the store has done; how many. Completions are published by the caller. @hotpath */
-  drain(nowUs: number): number {
+  drain(): number {
     const store = this.#store;
     if (store === undefined) return 0;
     const { requests } = store;
     let count = 0;
+    // Read after the store has worked, and only if it has: its work is part of the latency.
+    let nowUs = TURN_UNTIMED;
     for (let row = store.takeCompleted(); row >= 0; row = store.takeCompleted()) {
       const session = this.#sessions[requests.context[row] as number];
       assert(session !== undefined, 'a session outlives its rows');
+      if (nowUs === TURN_UNTIMED) nowUs = this.#clock.nowUs();
       const status = requests.status[row] as number;
       const resultBytes = requests.resultBytes[row] as number;
       const op = requests.op[row] as number;
@@ -96,21 +116,22 @@ export class Dispatcher {
     return free < most ? free : most;
   }
 
-  #start(session: Session, queue: HostQueue, tag: number, nowUs: number): void {
+  #start(session: Session, queue: HostQueue, tag: number): void {
     const opcode = queue.opcode(tag);
     addTo(session, HostCounter.COMMANDS_NOP + opcode, 1);
     session.malformedInRow = 0;
     if (opcode === Opcode.NOP) queue.complete(tag, STATUS_OK, 0);
     else if (opcode === Opcode.INFO) this.#answerInfo(session, queue, tag);
-    else this.#submit(session, queue, tag, opcode, nowUs);
+    else this.#submit(session, queue, tag, opcode);
   }
 
-  #submit(session: Session, queue: HostQueue, tag: number, opcode: number, nowUs: number): void {
+  #submit(session: Session, queue: HostQueue, tag: number, opcode: number): void {
     const store = this.#store;
     if (store === undefined || session.storeSession < 0) {
       queue.complete(tag, UNSUPPORTED, 0);
       return;
     }
+    if (this.#turnUs === TURN_UNTIMED) this.#turnUs = this.#clock.nowUs();
     const { requests } = store;
     const row = requests.claim(session.storeSession);
     assert(row !== TABLE_FULL, 'no more is taken than there are rows');
@@ -123,7 +144,7 @@ export class Dispatcher {
     requests.sectorCount[row] = queue.sectorCount(tag);
     requests.memory[row] = session.memory;
     requests.context[row] = session.number;
-    requests.submittedUs[row] = nowUs;
+    requests.submittedUs[row] = this.#turnUs;
     const extentCount = queue.extentCount(tag);
     for (let i = 0; i < extentCount; i++) {
       const offset = queue.dataOffset + queue.extentOffset(tag, i);

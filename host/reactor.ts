@@ -11,7 +11,7 @@ import { StoreError } from '../src/base/errors.ts';
 import type { HostQueue } from '../src/channel/host-queue.ts';
 import type { Clock } from '../src/platform/platform.ts';
 import type { Store } from '../src/store/store.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { Dispatcher, TURN_UNTIMED } from './dispatcher.ts';
 import { type Session, SessionEnd } from './session.ts';
 
 /** Polls without work between two looks at the store's clockwork: about 2 µs. */
@@ -46,7 +46,7 @@ export class Reactor {
   /** Where the round begins: moves on, so that no guest is always the first. */
   #firstQueue = 0;
   #idlePolls = 0;
-  #untimedBatches = 0;
+  #batchesUntilTimed = BATCHES_PER_TIMED_ONE;
   #drainingCount = 0;
   #closing: boolean = false;
 
@@ -55,7 +55,7 @@ export class Reactor {
     this.#clock = clock;
     this.#events = events;
     this.#sessions = new Array<Session | undefined>(sessionsMax).fill(undefined);
-    this.#dispatcher = new Dispatcher(store, this.#sessions);
+    this.#dispatcher = new Dispatcher(store, this.#sessions, clock);
   }
 
   /** What there is to announce a sleep on. */
@@ -105,13 +105,14 @@ export class Reactor {
 
   /** Does what there is to do now, and says about how much that was; 0 is nothing. @hotpath */
   step(): number {
+    this.#dispatcher.beginTurn();
     const taken = this.#takeFromGuests();
-    const worked = taken + this.#runStore(taken);
-    if (worked > 0) {
-      this.#publish();
-      if (this.#drainingCount > 0) this.#removeDrained();
-    }
-    return worked;
+    // Who wants nothing of the store does not wait for it.
+    if (taken > 0) this.#publish();
+    const done = this.#runStore(taken);
+    if (done > 0) this.#publish();
+    if (taken + done > 0 && this.#drainingCount > 0) this.#removeDrained();
+    return taken + done;
   }
 
   /** The next step asks the store, whether it says that it has work or not. */
@@ -158,14 +159,13 @@ export class Reactor {
   }
 
   #serve(session: Session, queue: HostQueue, waiting: number): number {
-    // Time is what the store counts in; a batch of NOPs has no use for it.
-    const timed = this.#store !== undefined && session.storeSession >= 0;
-    if (timed || ++this.#untimedBatches < BATCHES_PER_TIMED_ONE) {
-      return this.#dispatcher.visit(session, queue, waiting, timed ? this.#clock.nowUs() : 0);
-    }
-    this.#untimedBatches = 0;
+    this.#batchesUntilTimed--;
+    if (this.#batchesUntilTimed > 0) return this.#dispatcher.visit(session, queue, waiting);
+    this.#batchesUntilTimed = BATCHES_PER_TIMED_ONE;
     const startUs = this.#clock.nowUs();
-    const taken = this.#dispatcher.visit(session, queue, waiting, startUs);
+    const taken = this.#dispatcher.visit(session, queue, waiting);
+    // What went to the store is timed by itself, to its end.
+    if (this.#dispatcher.turnUs !== TURN_UNTIMED) return taken;
     const latencyNs = (this.#clock.nowUs() - startUs) * NS_PER_US;
     for (let i = 0; i < taken; i++) session.counters.latency.record(latencyNs);
     return taken;
@@ -179,9 +179,9 @@ export class Reactor {
       if (this.#idlePolls < IDLE_POLLS_PER_STORE_STEP) return 0;
     }
     this.#idlePolls = 0;
-    const nowUs = this.#clock.nowUs();
-    const worked = store.step(nowUs) ? 1 : 0;
-    return worked + this.#dispatcher.drain(nowUs);
+    const { turnUs } = this.#dispatcher;
+    const worked = store.step(turnUs === TURN_UNTIMED ? this.#clock.nowUs() : turnUs) ? 1 : 0;
+    return worked + this.#dispatcher.drain();
   }
 
   #publish(): void {

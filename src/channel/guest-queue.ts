@@ -30,6 +30,9 @@ import {
 export const NO_TAG = -1;
 
 const SUBMISSION_WORDS = Submission.byteLength / WORD_BYTES;
+const EXTENT_COUNT_WORD = Submission.extentCount / WORD_BYTES;
+const TABLE_WORD = Submission.tableOffset / WORD_BYTES;
+const RESERVED_WORD = Submission.reserved / WORD_BYTES;
 const TWO_POW_32 = 0x1_0000_0000;
 
 const FREE = 0;
@@ -164,7 +167,9 @@ export class GuestQueue {
     const at = tag * Submission.byteLength;
     const words = this.#commandWords;
     const row = tag * SUBMISSION_WORDS;
-    for (let i = 0; i < SUBMISSION_WORDS; i++) words[row + i] = 0;
+    // What an earlier command may have left; its reserve was never anything but zeros.
+    words[row + EXTENT_COUNT_WORD] = 0;
+    for (let i = TABLE_WORD; i < RESERVED_WORD; i++) words[row + i] = 0;
     const view = this.#commands;
     setU8(view, at, Submission.opcode, opcode);
     setU8(view, at, Submission.flags, flags);

@@ -26,7 +26,7 @@ import {
 } from './protocol.ts';
 
 const SUBMISSION_WORDS = Submission.byteLength / WORD_BYTES;
-const COMPLETION_WORDS = Completion.byteLength / WORD_BYTES;
+const RESERVED_WORD = Submission.reserved / WORD_BYTES;
 const EXTENT_WORDS = ExtentEntry.byteLength / WORD_BYTES;
 const TABLE_WORDS = EXTENTS_MAX * EXTENT_WORDS;
 const TAG_WORD = 0;
@@ -60,6 +60,8 @@ export class HostQueue {
   readonly #completions: RingProducer;
   readonly #commandWords: Int32Array;
   readonly #commands: DataView;
+  /** What stood in each command's reserve, all of its words or-ed. */
+  readonly #reserves: Int32Array;
   readonly #inFlight: Uint8Array;
   /** Copies of extent tables by tag; made when the first command brings one. */
   #tables: Uint32Array = new Uint32Array(0);
@@ -96,6 +98,7 @@ export class HostQueue {
     }
     this.#commandWords = new Int32Array(depth * SUBMISSION_WORDS);
     this.#commands = new DataView(this.#commandWords.buffer);
+    this.#reserves = new Int32Array(depth);
     this.#inFlight = new Uint8Array(depth);
   }
 
@@ -212,12 +215,12 @@ export class HostQueue {
 
   /** Whether every reserved byte of the command is zero. @hotpath */
   isReserveZero(tag: number): boolean {
-    const row = tag * SUBMISSION_WORDS;
-    let bits = getU16(this.#commands, tag * Submission.byteLength, Submission.reservedCount);
-    for (let i = Submission.reserved / WORD_BYTES; i < SUBMISSION_WORDS; i++) {
-      bits |= this.#commandWords[row + i] as number;
-    }
-    return bits === 0;
+    const reservedCount = getU16(
+      this.#commands,
+      tag * Submission.byteLength,
+      Submission.reservedCount,
+    );
+    return reservedCount === 0 && this.#reserves[tag] === 0;
   }
 
   /**
@@ -231,7 +234,7 @@ export class HostQueue {
     const { words } = this.#region;
     const at = slot >>> WORD_SHIFT;
     const row = tag * SUBMISSION_WORDS + Submission.operation / WORD_BYTES;
-    for (let i = 0; i < COMPLETION_WORDS; i++) words[at + i] = 0;
+    // The reserve is left as the guest made it: zeros. What it writes there only it would read.
     words[at + Completion.tag / WORD_BYTES] = tag | (status << TAG_SHIFT);
     words[at + Completion.reservedFlags / WORD_BYTES] = this.congestion << TAG_SHIFT;
     words[at + Completion.operation / WORD_BYTES] = this.#commandWords[row] as number;
@@ -281,7 +284,10 @@ export class HostQueue {
     const row = tag * SUBMISSION_WORDS;
     const copy = this.#commandWords;
     copy[row] = first;
-    for (let i = 1; i < SUBMISSION_WORDS; i++) copy[row + i] = words[source + i] as number;
+    for (let i = 1; i < RESERVED_WORD; i++) copy[row + i] = words[source + i] as number;
+    let reserve = 0;
+    for (let i = RESERVED_WORD; i < SUBMISSION_WORDS; i++) reserve |= words[source + i] as number;
+    this.#reserves[tag] = reserve;
 
     const operationRow = row + Submission.operation / WORD_BYTES;
     const high = (copy[operationRow + 1] as number) >>> 0;

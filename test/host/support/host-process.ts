@@ -63,3 +63,6 @@ process.on('message', (question: HostQuestion) => {
     },
   );
 });
+
+// A test that failed, or was killed, must not leave a host behind.
+process.on('disconnect', () => process.exit(0));

@@ -60,7 +60,8 @@ export interface PartSummary {
 
 /** The parts side by side. */
 export function formatSummary(parts: readonly PartSummary[]): string {
-  const rate = (mbps: number | undefined) => (mbps === undefined ? '-' : `${mbps.toFixed(0)} MB/s`);
+  const rate = (mbps: number | undefined) =>
+    mbps === undefined ? '-' : `${mbps.toFixed(mbps < 10 ? 1 : 0)} MB/s`;
   const us = (value: number | undefined) => (value === undefined ? '-' : formatDurationUs(value));
   const facts: readonly [string, (part: PartSummary) => string][] = [
     ['bytes', ({ streams }) => formatSize(streams[0]?.byteLength ?? 0)],

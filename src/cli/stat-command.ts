@@ -48,7 +48,9 @@ function flatten(value: object, prefix = ''): Row {
   for (const [name, inner] of Object.entries(value) as [string, unknown][]) {
     const path = prefix === '' ? name : `${prefix}.${name}`;
     if (typeof inner === 'object' && inner !== null) Object.assign(row, flatten(inner, path));
-    else if (typeof inner === 'number' || typeof inner === 'boolean') row[path] = inner;
+    // Latencies come with fractions of a nanosecond, from a clock that counts in microseconds.
+    else if (typeof inner === 'number') row[path] = Math.round(inner);
+    else if (typeof inner === 'boolean') row[path] = inner;
     else row[path] = String(inner);
   }
   return row;

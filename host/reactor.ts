@@ -16,6 +16,8 @@ import { type Session, SessionEnd } from './session.ts';
 
 /** Polls without work between two looks at the store's clockwork: about 2 µs. */
 const IDLE_POLLS_PER_STORE_STEP = 64;
+/** And between two questions whether the store has work, which cost as much as the poll itself. */
+const IDLE_POLLS_PER_LOOK = 8;
 /** Of the batches that need no store, one in this many is timed, which costs 100 ns and 48 B. */
 const BATCHES_PER_TIMED_ONE = 4096;
 const NS_PER_US = 1000;
@@ -46,6 +48,7 @@ export class Reactor {
   /** Where the round begins: moves on, so that no guest is always the first. */
   #firstQueue = 0;
   #idlePolls = 0;
+  #nextLook = IDLE_POLLS_PER_LOOK;
   #batchesUntilTimed = BATCHES_PER_TIMED_ONE;
   #drainingCount = 0;
   #closing: boolean = false;
@@ -174,14 +177,22 @@ export class Reactor {
   #runStore(taken: number): number {
     const store = this.#store;
     if (store === undefined) return 0;
-    if (!store.hasWork && store.requests.claimedCount === 0) {
+    if (store.requests.claimedCount === 0) {
       this.#idlePolls += 1 + taken;
-      if (this.#idlePolls < IDLE_POLLS_PER_STORE_STEP) return 0;
+      if (this.#idlePolls < IDLE_POLLS_PER_STORE_STEP && !this.#storeFoundWork()) return 0;
     }
     this.#idlePolls = 0;
+    this.#nextLook = IDLE_POLLS_PER_LOOK;
     const { turnUs } = this.#dispatcher;
     const worked = store.step(turnUs === TURN_UNTIMED ? this.#clock.nowUs() : turnUs) ? 1 : 0;
     return worked + this.#dispatcher.drain();
+  }
+
+  /** Whether it is time to look, and the store has something to do without any command. */
+  #storeFoundWork(): boolean {
+    if (this.#idlePolls < this.#nextLook) return false;
+    this.#nextLook = this.#idlePolls + IDLE_POLLS_PER_LOOK;
+    return this.#store?.hasWork ?? false;
   }
 
   #publish(): void {

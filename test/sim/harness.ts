@@ -69,6 +69,7 @@ const POOL_PATH = 'pool';
 /** Room for a segment that stays alive at each open: nothing moves data out of old ones yet. */
 const POOLS_BYTES: readonly number[] = [96 * MIB, 128 * MIB, 512 * MIB];
 const SMALL_POOLS_BYTES: readonly number[] = [32 * MIB, 40 * MIB];
+const CHURN_POOLS_BYTES: readonly number[] = [56 * MIB, 72 * MIB];
 const SEGMENT_BYTES = 2 * MIB;
 /** Longer than any run, in virtual time. */
 const GRACE_MS = 3_600_000;
@@ -84,7 +85,9 @@ const AWAY_ODDS = 0.25;
 /** Crash points that a load passes before it dies, at most. */
 const LOAD_POINTS_MAX = 300;
 /** A load that is to use segments again is so much longer. */
-const CHURN_FACTOR = 4;
+const CHURN_FACTOR = 10;
+/** And has so many lives. */
+const CHURN_ROUNDS = 3;
 
 /** How a load ends. `fault`: a write or sync fails, and the process dies of it. */
 type Ending = 'kill' | 'power' | 'bank' | 'fault' | 'close' | 'close-power';
@@ -118,14 +121,15 @@ export class SimRun {
 
   /** @throws ModelViolation and whatever the code under test throws. */
   async run(): Promise<RunReport> {
-    const small = this.#options.smallPool === true || this.#profile.churn;
-    const sizeBytes = this.#prng.pick(small ? SMALL_POOLS_BYTES : POOLS_BYTES);
+    const sizeBytes = this.#prng.pick(this.#poolSizes());
     const options = { sizeBytes, segmentBytes: SEGMENT_BYTES };
     await this.#factory.createPool(this.#process, POOL_PATH, options);
     await this.#open({});
     for (let i = 0; i < this.#profile.volumeCount; i++) await this.#createVolume();
     await this.#attachNewGuests();
-    for (let round = 0; round < this.#options.roundCount; round++) {
+    const { roundCount } = this.#options;
+    const rounds = this.#profile.churn ? Math.min(CHURN_ROUNDS, roundCount) : roundCount;
+    for (let round = 0; round < rounds; round++) {
       const startPoint = this.machine.pointCount;
       const ending = await this.#load();
       if (round === 0) this.#pointCount = this.machine.pointCount - startPoint;
@@ -138,6 +142,11 @@ export class SimRun {
       traceHash: this.machine.traceHash,
       pointCount: this.#pointCount,
     };
+  }
+
+  #poolSizes(): readonly number[] {
+    if (this.#options.smallPool === true) return SMALL_POOLS_BYTES;
+    return this.#profile.churn ? CHURN_POOLS_BYTES : POOLS_BYTES;
   }
 
   get #openStore(): SimStore {
@@ -229,7 +238,7 @@ export class SimRun {
     if (crashAt !== undefined) this.machine.armCrash(crashAt);
     else if (ending === 'fault') this.#armFault();
     else if (!ending.startsWith('close')) {
-      this.machine.armCrash(this.#prng.between(1, factor * LOAD_POINTS_MAX));
+      this.machine.armCrash(this.#prng.between(1, 4 * factor * LOAD_POINTS_MAX));
     }
     const target = this.#prng.between(1, factor * commandCount);
     const drains = ending.startsWith('close') || this.#prng.chance(0.2);
@@ -325,7 +334,8 @@ export class SimRun {
     for (let row = store.takeCompleted(); row >= 0; row = store.takeCompleted()) {
       busy = true;
       const session = store.requests.session[row];
-      const guest = this.#guests.find(({ grant }) => grant?.session === session);
+      // Session numbers are given out anew by each host; who is away still has an old one.
+      const guest = this.#guests.find((one) => one.attached && one.grant?.session === session);
       if (guest === undefined) throw new ModelViolation('a row of no session completed');
       guest.complete(store, row);
     }

@@ -6,8 +6,8 @@ import type { LogLimits } from '../../src/log/limits.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { StoreFactory } from './harness.ts';
 
-/** Frames for a part of the volumes only, so that blocks leave the cache and come back. */
-const CACHES_BYTES: readonly number[] = [MIB, 4 * MIB];
+/** Small: blocks leave the cache and come back. Large: what is wrong in it stays there. */
+const CACHES_BYTES: readonly number[] = [MIB, 4 * MIB, 32 * MIB];
 
 /** With few rows guests wait for each other's. */
 const REQUESTS_MAX: readonly number[] = [4, 128];

@@ -1,8 +1,12 @@
+import { GIB } from '../../src/base/units.ts';
 import type { OpenStoreOptions } from '../../src/store/store.ts';
 import type { StoreFactory } from './harness.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { ToyBug } from './toy-records.ts';
 import { ToyStore } from './toy-store.ts';
+
+/** The toy only ever appends, and a simulated disk costs nothing where it is empty. */
+const TOY_POOL_BYTES = 64 * GIB;
 
 async function openToyStore(
   process: SimProcess,
@@ -24,8 +28,8 @@ async function openToyStore(
 /** Runs over the toy store, right or with one bug. */
 export function toyFactory(bug?: ToyBug): StoreFactory {
   return {
-    createPool: (process, path, { sizeBytes }) =>
-      process.pools.create(path, { sizeBytes, writeThrough: false }),
+    createPool: (process, path) =>
+      process.pools.create(path, { sizeBytes: TOY_POOL_BYTES, writeThrough: false }),
     openStore: (process, path, options) => openToyStore(process, path, options, bug),
   };
 }

@@ -8,7 +8,7 @@ import { SECTORS_PER_BLOCK } from '../../src/base/units.ts';
 export type CommandKind = 'write' | 'zero' | 'discard' | 'read' | 'flush';
 
 export interface Profile {
-  /** A small pool, more than half full of data that is overwritten all the time. */
+  /** A small pool in which a small volume is overwritten all the time. */
   readonly churn: boolean;
   readonly guestCount: number;
   readonly volumeCount: number;
@@ -38,7 +38,7 @@ export interface Command {
 const KINDS: readonly CommandKind[] = ['write', 'zero', 'discard', 'read', 'flush'];
 
 /** The longest command of any profile, which bounds a guest's data area. */
-export const SECTORS_MAX = 512;
+export const SECTORS_MAX = 1024;
 const CHURN_ODDS = 0.15;
 
 /** A kind of load, drawn once per run, so that runs differ more than their commands do. */
@@ -46,18 +46,21 @@ export function drawProfile(prng: Prng): Profile {
   return prng.chance(CHURN_ODDS) ? drawChurn(prng) : drawMix(prng);
 }
 
-/** Segments die and are used again, between checkpoints and while they are read. */
+/**
+ * Segments die and are used again, between checkpoints and while they are read. Nothing moves live
+ * blocks out of a segment yet, so what is alive must be a small part of the pool.
+ */
 function drawChurn(prng: Prng): Profile {
   return {
     churn: true,
     guestCount: 2,
-    volumeCount: 2,
-    volumeSectors: 8192,
+    volumeCount: 1,
+    volumeSectors: prng.pick([2048, 4096, 8192]),
     queueCount: 1,
     queueDepth: 8,
     sectorsMax: SECTORS_MAX,
-    short: prng.pick([0.1, 0.5]),
-    weights: { write: 60, zero: 1, discard: 5, read: prng.pick([20, 60]), flush: 2 },
+    short: 0.2,
+    weights: { write: 60, zero: 1, discard: 2, read: prng.pick([10, 40]), flush: 2 },
     fua: prng.pick([0, 0.1]),
     aligned: prng.pick([0.5, 1]),
     inFlightMax: 16,
@@ -75,7 +78,7 @@ function drawMix(prng: Prng): Profile {
     volumeSectors,
     queueCount: prng.between(1, 2),
     queueDepth: prng.pick([2, 4, 8]),
-    sectorsMax: Math.min(volumeSectors, long ? SECTORS_MAX : prng.pick([8, 24, 64])),
+    sectorsMax: Math.min(volumeSectors, long ? SECTORS_MAX / 2 : prng.pick([8, 24, 64])),
     short: long ? prng.pick([0.1, 0.6]) : 0.6,
     weights: {
       write: 60,

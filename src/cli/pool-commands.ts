@@ -6,9 +6,6 @@ import { createNodePlatform } from '../platform/node-platform.ts';
 import { formatFacts, print, printJson } from './output.ts';
 import { formatSize, parseSize } from './size.ts';
 
-/** A host that has just ended may hold the lock a moment longer: the kernel ends its disk queue later. */
-const LOCK_WAIT_MS = 2000;
-
 interface CreateOptions {
   readonly size: string;
   readonly segmentSize?: string;
@@ -45,7 +42,7 @@ async function create(file: string, options: CreateOptions): Promise<void> {
 
 async function info(file: string, options: { json?: boolean }): Promise<void> {
   const { pools, kernels } = createNodePlatform();
-  const disk = await pools.open(file, { lockWaitMs: LOCK_WAIT_MS, readOnly: true });
+  const disk = await pools.open(file, { lockWaitMs: 0, readOnly: true, beside: true });
   const facts = await readPoolInfo(disk, kernels).finally(() => disk.close());
   if (options.json === true) printJson(facts);
   else print(formatFacts({ ...facts }));

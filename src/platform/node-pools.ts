@@ -23,7 +23,7 @@ import { allocateAligned, inspectMemfd } from '../bindings/memory.ts';
 import type { Disk } from './disk.ts';
 import { fileSystemOf, isInMemory, lockHolderOf } from './file-systems.ts';
 import { NodeDisk } from './node-disk.ts';
-import type { Clock, PoolFiles } from './platform.ts';
+import type { Clock, OpenPoolOptions, PoolFiles } from './platform.ts';
 
 /** The store moves blocks of 4 KiB, so it can serve no disk that asks for more. */
 const ALIGNMENT_BYTES_MAX = 4096;
@@ -86,11 +86,12 @@ export class NodePoolFiles implements PoolFiles {
     this.#backend = backend;
   }
 
-  async open(path: string, options: { lockWaitMs: number; readOnly?: boolean }): Promise<Disk> {
-    const { lockWaitMs, readOnly = false } = options;
+  async open(path: string, options: OpenPoolOptions): Promise<Disk> {
+    const { lockWaitMs, readOnly = false, beside = false } = options;
+    assert(readOnly || !beside, 'whoever writes is the owner');
     const fd = openDirect(path, readOnly ? OpenFlag.READ_ONLY : OpenFlag.READ_WRITE);
     try {
-      await this.#lock(fd, path, lockWaitMs);
+      if (!beside) await this.#lock(fd, path, lockWaitMs);
       const { sizeBytes, isRegularFile } = inspectMemfd(fd);
       if (!isRegularFile) throw new StoreError('unsupported', { path, missing: 'a regular file' });
       const alignmentBytes = requireAlignment(fd, path);

@@ -41,6 +41,14 @@ export interface Kernels {
 }
 
 /** Files that hold pools. */
+export interface OpenPoolOptions {
+  /** Milliseconds to wait for another owner to go. */
+  readonly lockWaitMs: number;
+  readonly readOnly?: boolean;
+  /** Takes no lock: for a look at superblocks, beside an owner that may be writing. Read-only. */
+  readonly beside?: boolean;
+}
+
 export interface PoolFiles {
   /**
    * Opens for direct I/O and takes the owner's lock (R5) on the descriptor that does the I/O,
@@ -49,7 +57,7 @@ export interface PoolFiles {
    * @throws StoreError `pool_locked` naming the holder where the kernel tells; `unsupported` naming
    * the file system if it does no direct I/O; `system_error`.
    */
-  open(path: string, options: { lockWaitMs: number; readOnly?: boolean }): Promise<Disk>;
+  open(path: string, options: OpenPoolOptions): Promise<Disk>;
   /**
    * Makes a file of this size, all of it allocated, or written through with zeros. Fails if the
    * path exists. The file and its directory entry are durable when this resolves.

@@ -120,6 +120,10 @@ describe('a running host', () => {
     expect(read.count).toBeGreaterThan(0);
   });
 
+  it('lets its pool be looked at', () => {
+    expect(logflumeJson('pool', 'info', pool)).toMatchObject({ clean: false });
+  });
+
   it('keeps its pool from others', () => {
     const second = logflume('host', '--pool', pool, '--listen', join(folder, 's2'));
     expect(second.status).toBe(1);

@@ -19,7 +19,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { StoreError } from '../base/errors.ts';
-import { type Region, WORD_BYTES } from './region.ts';
+import { type Region, WORD_BYTES, WORD_SHIFT } from './region.ts';
 
 /** Words in a ring's header, from its start. 128 bytes apart: prefetch takes lines in pairs. */
 export const RingWord = {
@@ -160,6 +160,9 @@ export class RingConsumer {
   #head: number;
   #tailSeen: number;
 
+  /** What `peek` read ahead of the oldest slot. Means nothing. */
+  readAhead = 0;
+
   /** Index in the region's words of the word that changes when slots are published. */
   readonly tailWord: number;
 
@@ -189,6 +192,9 @@ export class RingConsumer {
    */
   peek(): number {
     const tail = Atomics.load(this.#words, this.tailWord); // (P)
+    // Nobody looks at this word. It makes the next slot's cache line travel together with the
+    // tail's, and not after it: 45 ns of a round trip of 400 (bench channel).
+    this.readAhead = this.#words[this.slotOffset(0) >>> WORD_SHIFT] as number;
     const published = (tail - this.#head) | 0;
     // The producer may be a guest: its counter is input to check, not an invariant to assert.
     if (published < 0 || published > this.#slotCount || ((tail - this.#tailSeen) | 0) < 0) {

@@ -32,6 +32,7 @@ export interface CommandCopies {
   extentOffset(tag: number, index: number): number;
   extentBytes(tag: number, index: number): number;
   inlineExtentWord(tag: number, index: number): number;
+  hasNoExtents(tag: number): boolean;
   isReserveZero(tag: number): boolean;
 }
 
@@ -63,15 +64,9 @@ export function statusOfCommand(copies: CommandCopies, tag: number, dataBytes: n
     if (opcode === Opcode.INFO && (sectorCount !== 1 || sectorIndex !== 0)) return INVALID;
     return statusOfExtents(copies, tag, dataBytes, sectorCount * SECTOR_BYTES);
   }
-  if (!hasNoExtents(copies, tag)) return INVALID;
+  if (!copies.hasNoExtents(tag)) return INVALID;
   if (changesData(opcode)) return sectorCount === 0 ? INVALID : STATUS_OK;
   return sectorCount === 0 && sectorIndex === 0 ? STATUS_OK : INVALID;
-}
-
-function hasNoExtents(copies: CommandCopies, tag: number): boolean {
-  let bits = copies.extentCount(tag) | copies.tableOffset(tag);
-  for (let i = 0; i < EXTENTS_INLINE_MAX * 2; i++) bits |= copies.inlineExtentWord(tag, i);
-  return bits === 0;
 }
 
 function statusOfExtents(

